@@ -1,0 +1,2 @@
+//! The trust services alone.
+fn main() {}

@@ -1,0 +1,415 @@
+//! Every error code a gateway may utter, and the faults that carry them.
+//!
+//! Spec: message-path §1.6 (vocabulary and composition), §1.4.5 and §1.5.5 (what an information system sees).
+//! A code is `origin.(sub-prefix.)*leaf` in lower snake case since 7.8. Codes that came from a peer are carried
+//! opaque, in whichever spelling.
+
+use std::error::Error;
+use std::fmt;
+
+/// The last word of a code: what is wrong. Seen: X-Road 7.8 `ErrorCodes.java`.
+macro_rules! leaves {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
+        /// The last word of a code: what is wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Leaf { $($(#[doc = $doc])* $name,)* }
+
+        impl Leaf {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// As it stands on the wire.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+leaves! {
+    /// The requesting client may not call this.
+    AccessDenied = "access_denied",
+    /// A container holds no readable part that it must hold.
+    AsicHashChainNotFound = "asic_hash_chain_not_found",
+    /// As above, for the result.
+    AsicHashChainResultNotFound = "asic_hash_chain_result_not_found",
+    /// The container's type is wrong.
+    AsicInvalidMimeType = "asic_invalid_mime_type",
+    /// The container has no message.
+    AsicMessageNotFound = "asic_message_not_found",
+    /// The container has no type.
+    AsicMimeTypeNotFound = "asic_mime_type_not_found",
+    /// The container has no signature.
+    AsicSignatureNotFound = "asic_signature_not_found",
+    /// The request of the information system is not one.
+    BadRequest = "bad_request",
+    /// No path from a certificate to an approved authority.
+    CannotCreateCertPath = "cannot_create_cert_path",
+    /// The message could not be signed.
+    CannotCreateSignature = "cannot_create_signature",
+    /// A certificate's status is not good.
+    CertValidation = "cert_validation",
+    /// The peer's version is older than this server takes.
+    ClientProxyVersionNotSupported = "client_proxy_version_not_supported",
+    /// The message log's store failed.
+    DatabaseError = "database_error",
+    /// The global configuration has expired.
+    GlobalConfOutdated = "global_conf_outdated",
+    /// A hash chain has parts that it does not use.
+    HashchainUnusedInputs = "hashchain_unused_inputs",
+    /// The peer or service answered with an HTTP status that is none of an answer's.
+    HttpError = "http_error",
+    /// Answer and request do not belong together.
+    InconsistentResponse = "inconsistent_response",
+    /// A certificate is not the one expected.
+    IncorrectCertificate = "incorrect_certificate",
+    /// An OCSP response does not hold.
+    IncorrectValidationInfo = "incorrect_validation_info",
+    /// Anything else.
+    InternalError = "internal_error",
+    /// A certificate path does not hold.
+    InvalidCertPath = "invalid_cert_path",
+    /// The client identifier is missing or wrong.
+    InvalidClientIdentifier = "invalid_client_identifier",
+    /// The content type is not one of a message.
+    InvalidContentType = "invalid_content_type",
+    /// A hash chain does not lead to its result.
+    InvalidHashChain = "invalid_hash_chain",
+    /// A hash chain names something with another digest.
+    InvalidHashChainRef = "invalid_hash_chain_ref",
+    /// The HTTP method is not one of this port.
+    InvalidHttpMethod = "invalid_http_method",
+    /// The message is not one.
+    InvalidMessage = "invalid_message",
+    /// A reference leads nowhere.
+    InvalidReference = "invalid_reference",
+    /// The request is not one.
+    InvalidRequest = "invalid_request",
+    /// The security server named is not one of the provider's.
+    InvalidSecurityServer = "invalid_security_server",
+    /// A signature value does not hold.
+    InvalidSignatureValue = "invalid_signature_value",
+    /// The SOAP message is not one.
+    InvalidSoap = "invalid_soap",
+    /// The document is not well-formed or not allowed.
+    InvalidXml = "invalid_xml",
+    /// A connection broke.
+    IoError = "io_error",
+    /// The message log did not take the record.
+    LoggingFailed = "logging_failed",
+    /// The server is in maintenance mode.
+    MaintenanceMode = "maintenance_mode",
+    /// A hash chain is not one.
+    MalformedHashChain = "malformed_hash_chain",
+    /// A signature is not one.
+    MalformedSignature = "malformed_signature",
+    /// A multipart message is not one.
+    MimeParsingFailed = "mime_parsing_failed",
+    /// A REST message is missing.
+    MissingRest = "missing_rest",
+    /// The signature is missing.
+    MissingSignature = "missing_signature",
+    /// A SOAP message is missing.
+    MissingSoap = "missing_soap",
+    /// A server or service could not be reached.
+    NetworkError = "network_error",
+    /// What was asked for does not exist.
+    NotFound = "not_found",
+    /// No time-stamping service is configured.
+    NoTimestampingProviderFound = "no_timestamping_provider_found",
+    /// The service is switched off.
+    ServiceDisabled = "service_disabled",
+    /// Decoding a message or calling a service failed.
+    ServiceFailed = "service_failed",
+    /// The service's address is not one.
+    ServiceMalformedUrl = "service_malformed_url",
+    /// The service has no address.
+    ServiceMissingUrl = "service_missing_url",
+    /// A REST call of a SOAP service, or the reverse.
+    ServiceType = "service_type",
+    /// A signature does not hold.
+    SignatureVerification = "signature_verification",
+    /// The TLS peer is not who it must be.
+    SslAuthenticationFailed = "ssl_authentication_failed",
+    /// Time-stamping has been failing for too long.
+    TimestampingFailed = "timestamping_failed",
+    /// A time-stamp's signer is not approved.
+    TspCertificateNotFound = "mlog.tsp_certificate_not_found",
+    /// A time-stamp's signature does not hold.
+    TimestampSignerVerificationFailed = "mlog.timestamp_signer_verification_failed",
+    /// The host name does not resolve.
+    UnknownHost = "unknown_host",
+    /// The member or subsystem is not registered.
+    UnknownMember = "unknown_member",
+    /// The service does not exist.
+    UnknownService = "unknown_service",
+}
+
+/// Who speaks: the first word of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The information system's own message is bad (SOAP only).
+    Client,
+    /// The consumer's gateway.
+    ClientProxy,
+    /// The provider's gateway.
+    ServerProxy,
+}
+
+impl Origin {
+    /// As it stands on the wire. Spec: message-path §1.6.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::ClientProxy => "server.clientproxy",
+            Self::ServerProxy => "server.serverproxy",
+        }
+    }
+}
+
+/// A fault code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// One of ours: the words between origin and leaf, then the leaf.
+    Ours {
+        /// Sub-prefixes, outermost first.
+        under: Vec<Leaf>,
+        /// What is wrong.
+        leaf: Leaf,
+    },
+    /// A peer's or a service's, carried unchanged.
+    Foreign(String),
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// This gateway's, or its information system's as a caller.
+    Ours,
+    /// The other gateway's.
+    Peer,
+    /// The service's.
+    Service,
+}
+
+/// Whether the call may be tried at another door. Ours: one rule for the whole product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// The signature part had not left: nothing was executed.
+    Untouched,
+    /// The call may have been executed.
+    Unknown,
+    /// Another door would say the same.
+    Pointless,
+}
+
+/// A failed exchange: what a stranger sees, and what the log sees.
+#[derive(Debug)]
+pub struct Fault {
+    /// The code.
+    pub code: Code,
+    /// Whose fault it is.
+    pub side: Side,
+    /// Whether another door may be tried.
+    pub retry: Retry,
+    /// What a stranger is told: no secret, no path of this machine.
+    pub detail: String,
+    /// The detail of a peer's fault, which names the line in the peer's log.
+    pub peer_detail: Option<String>,
+    /// What the log is told besides.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Code {
+    /// A code of ours with nothing between origin and leaf.
+    #[must_use]
+    pub const fn of(leaf: Leaf) -> Self {
+        Self::Ours { under: Vec::new(), leaf }
+    }
+
+    /// The same code with one more word in front, unless it is there already or the code is foreign.
+    #[must_use]
+    pub fn under(self, prefix: Leaf) -> Self {
+        match self {
+            Self::Ours { mut under, leaf } => {
+                if under.first() != Some(&prefix) {
+                    under.insert(0, prefix);
+                }
+                Self::Ours { under, leaf }
+            }
+            foreign @ Self::Foreign(_) => foreign,
+        }
+    }
+
+    /// As it stands on the wire when `origin` utters it.
+    #[must_use]
+    pub fn text(&self, origin: Origin) -> String {
+        match self {
+            Self::Ours { under, leaf } => {
+                let mut words = vec![origin.text()];
+                words.extend(under.iter().map(|l| l.text()));
+                words.push(leaf.text());
+                words.join(".")
+            }
+            Self::Foreign(text) => text.clone(),
+        }
+    }
+}
+
+impl Fault {
+    /// A fault of this gateway that another door would not change.
+    #[must_use]
+    pub fn new(leaf: Leaf, detail: impl Into<String>) -> Self {
+        Self {
+            code: Code::of(leaf),
+            side: Side::Ours,
+            retry: Retry::Pointless,
+            detail: detail.into(),
+            peer_detail: None,
+            source: None,
+        }
+    }
+
+    /// A fault that a peer or service told us.
+    #[must_use]
+    pub fn foreign(side: Side, fault: SoapFault) -> Self {
+        Self {
+            code: Code::Foreign(fault.code),
+            side,
+            retry: Retry::Unknown,
+            detail: fault.string,
+            peer_detail: fault.detail,
+            source: None,
+        }
+    }
+
+    /// With one more word in front of the leaf.
+    #[must_use]
+    pub fn under(mut self, prefix: Leaf) -> Self {
+        self.code = self.code.under(prefix);
+        self
+    }
+
+    /// With the side that is at fault.
+    #[must_use]
+    pub const fn at(mut self, side: Side) -> Self {
+        self.side = side;
+        self
+    }
+
+    /// With what another door could change.
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// With the error that caused it, for the log.
+    #[must_use]
+    pub fn because(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Error for Fault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+/// A SOAP fault as gateways exchange it, REST exchanges included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoapFault {
+    /// `faultcode`.
+    pub code: String,
+    /// `faultstring`.
+    pub string: String,
+    /// Text inside `detail`.
+    pub detail: Option<String>,
+}
+
+/// Namespace of a SOAP 1.1 envelope. Spec: SOAP 1.1 §4.
+const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+
+impl SoapFault {
+    /// Writes the fault's document: one line, no white space between elements. Seen: message-path §1.5.5.
+    #[must_use]
+    pub fn to_xml(&self) -> String {
+        use crate::xml::escape;
+        let detail = self.detail.as_ref().map_or(String::new(), |d| {
+            format!("<detail><faultDetail xmlns=\"\">{}</faultDetail></detail>", escape(d))
+        });
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SOAP-ENV:Envelope xmlns:SOAP-ENV=\"{SOAP}\"><SOAP-ENV:Body>\
+             <SOAP-ENV:Fault><faultcode>{}</faultcode><faultstring>{}</faultstring><faultactor></faultactor>{detail}\
+             </SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>",
+            escape(&self.code),
+            escape(&self.string),
+        )
+    }
+
+    /// Reads a fault's document; `None` for a document that is no SOAP fault.
+    ///
+    /// # Errors
+    /// [`crate::xml::XmlError`] for one that is not read at all.
+    pub fn from_xml(bytes: &[u8]) -> Result<Option<Self>, crate::xml::XmlError> {
+        use crate::xml::{admit, child, elements, is, text, text_of};
+        let document = admit(text(bytes)?, crate::limits::FAULT_BYTES_MAX)?;
+        let envelope = document.root_element();
+        let fault = child(envelope, SOAP, "Body").and_then(|body| child(body, SOAP, "Fault"));
+        let Some(fault) = fault.filter(|_| is(envelope, SOAP, "Envelope")) else { return Ok(None) };
+        let field = |name| elements(fault).find(|n| n.tag_name().name() == name);
+        let Some(code) = field("faultcode") else { return Ok(None) };
+        let detail =
+            field("detail").and_then(|d| elements(d).next().map(text_of).or_else(|| Some(text_of(d))));
+        Ok(Some(Self {
+            code: text_of(code).trim().to_owned(),
+            string: field("faultstring").map(text_of).unwrap_or_default(),
+            detail: detail.filter(|d| !d.trim().is_empty()),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_composed_from_origin_to_leaf() {
+        let code = Code::of(Leaf::InvalidHashChain)
+            .under(Leaf::MalformedSignature)
+            .under(Leaf::SignatureVerification);
+        assert_eq!(
+            code.text(Origin::ServerProxy),
+            "server.serverproxy.signature_verification.malformed_signature.invalid_hash_chain"
+        );
+        assert_eq!(code.clone().under(Leaf::SignatureVerification), code);
+        let foreign = Code::Foreign("Server.ServerProxy.AccessDenied".into()).under(Leaf::ServiceFailed);
+        assert_eq!(foreign.text(Origin::ClientProxy), "Server.ServerProxy.AccessDenied");
+    }
+
+    #[test]
+    fn faults_survive_the_wire() {
+        let fault = SoapFault {
+            code: "server.serverproxy.access_denied".into(),
+            string: "no <rights> & \"such\"\r\n".into(),
+            detail: Some("5e5c".into()),
+        };
+        assert_eq!(SoapFault::from_xml(fault.to_xml().as_bytes()), Ok(Some(fault)));
+    }
+
+    #[test]
+    fn a_document_that_is_no_fault_is_none() {
+        assert_eq!(SoapFault::from_xml(b"<a/>"), Ok(None));
+        assert!(SoapFault::from_xml(b"<a>").is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Every bound a stranger can push against, in one table: the unit ends the name, the reason stands beside it.
+
+/// Bytes of one part's header lines together. Seen: mime4j in X-Road 7.8 takes 10,000 characters a header.
+pub const PART_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a MIME boundary. Spec: RFC 2046 5.1.1.
+pub const BOUNDARY_BYTES_MAX: usize = 70;
+/// OCSP response parts in one message; a chain has at most [`CHAIN_CERTS_MAX`] certificates, some peers repeat one.
+pub const OCSP_PARTS_MAX: usize = 16;
+/// Bytes of one OCSP response; real ones have 1–4 KB with the responder's certificate inside.
+pub const OCSP_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the REST block. Seen: Jetty in X-Road 7.8 takes a request head of 8 KiB; the service's answer may have more.
+pub const BLOCK_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a SOAP envelope kept in memory.
+pub const ENVELOPE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of a SOAP fault; a text, not a data channel.
+pub const FAULT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a signature document: certificates and OCSP responses of a chain, base64.
+pub const SIGNATURE_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a hash chain or hash chain result.
+pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
+/// Steps in a hash chain; a batch of 2^32 messages has 32.
+pub const HASH_CHAIN_STEPS_MAX: usize = 64;
+/// Values in one hash step: parts of one message.
+pub const HASH_STEP_VALUES_MAX: usize = 10_001;
+/// Attachments of one message.
+pub const ATTACHMENTS_MAX: usize = 10_000;
+/// Certificates in a path, the anchor not counted.
+pub const CHAIN_CERTS_MAX: usize = 8;
+/// Bytes of one certificate.
+pub const CERT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a signed configuration directory.
+pub const DIRECTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one configuration part; a large state's shared parameters have about 20 MB.
+pub const CONFIGURATION_PART_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a configuration anchor.
+pub const ANCHOR_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a time-stamp response.
+pub const TIMESTAMP_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of one entry of an ASiC container other than an attachment.
+pub const CONTAINER_ENTRY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Entries of an ASiC container.
+pub const CONTAINER_ENTRIES_MAX: usize = ATTACHMENTS_MAX + 32;
+/// Element nesting in a document that is read whole.
+pub const XML_DEPTH_MAX: usize = 64;
+/// Attributes on one element.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+/// Namespace declarations in scope at once: roxmltree is quadratic in them.
+pub const XML_NAMESPACES_MAX: usize = 32;
+/// Bytes of an element's or attribute's name.
+pub const XML_NAME_BYTES_MAX: usize = 256;

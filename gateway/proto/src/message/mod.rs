@@ -1,0 +1,3 @@
+//! What two information systems say to each other.
+
+pub mod rest;

@@ -1,0 +1,343 @@
+//! One certificate, read once.
+//!
+//! Spec: RFC 5280. Seen: what X-Road 7.8 looks at in it (message-path §4.5, trust-and-configuration §3.1).
+
+use crate::crypto::{CryptoError, DigestAlgorithm, EcdsaForm, PublicKey, SignatureAlgorithm};
+use crate::der;
+use crate::limits;
+use crate::time::UnixTime;
+use std::fmt;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A certificate that is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// More bytes than a certificate has.
+    #[error("certificate has {0} bytes, more than any is read with")]
+    TooLarge(usize),
+    /// No X.509 certificate, or more after it.
+    #[error("not an X.509 certificate: {0}")]
+    Malformed(String),
+    /// Its key or algorithm is not accepted.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+/// Key usage bits. Spec: RFC 5280 4.2.1.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUsage(u16);
+
+impl KeyUsage {
+    /// digitalSignature.
+    #[must_use]
+    pub const fn digital_signature(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// nonRepudiation, also called contentCommitment.
+    #[must_use]
+    pub const fn non_repudiation(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// keyEncipherment.
+    #[must_use]
+    pub const fn key_encipherment(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// dataEncipherment.
+    #[must_use]
+    pub const fn data_encipherment(self) -> bool {
+        self.0 & 8 != 0
+    }
+
+    /// keyCertSign.
+    #[must_use]
+    pub const fn key_cert_sign(self) -> bool {
+        self.0 & 32 != 0
+    }
+}
+
+/// A certificate and what we look at in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    tbs: (usize, usize),
+    signature: Vec<u8>,
+    algorithm: Option<SignatureAlgorithm>,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    subject_text: String,
+    issuer_text: String,
+    serial: Vec<u8>,
+    not_before: UnixTime,
+    not_after: UnixTime,
+    key: PublicKey,
+    key_usage: Option<KeyUsage>,
+    extended_key_usage: Option<Vec<Vec<u8>>>,
+    is_ca: bool,
+    path_length: Option<u32>,
+    unknown_critical: bool,
+    ocsp_urls: Vec<String>,
+    sha256: Vec<u8>,
+}
+
+/// clientAuth. Spec: RFC 5280 4.2.1.12.
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+/// OCSPSigning. Spec: RFC 6960 4.2.2.2.
+const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+/// timeStamping. Spec: RFC 3161 2.3.
+const TIME_STAMPING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 8];
+
+impl Certificate {
+    /// Reads a DER certificate; nothing may follow it.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_der(bytes: &[u8]) -> Result<Self, CertificateError> {
+        if bytes.len() > limits::CERT_BYTES_MAX {
+            return Err(CertificateError::TooLarge(bytes.len()));
+        }
+        let malformed = |text: String| CertificateError::Malformed(text);
+        let (rest, parsed) = X509Certificate::from_der(bytes).map_err(|e| malformed(e.to_string()))?;
+        if !rest.is_empty() {
+            return Err(malformed(format!("{} bytes after it", rest.len())));
+        }
+        let (tbs, outer_algorithm) = spans(bytes).map_err(|e| malformed(e.to_string()))?;
+        let mut usages = Extensions::default();
+        for extension in parsed.extensions() {
+            usages.take(extension.parsed_extension(), extension.critical);
+        }
+        let spki = parsed.public_key().raw;
+        Ok(Self {
+            der: bytes.to_vec(),
+            tbs,
+            signature: parsed.signature_value.data.to_vec(),
+            algorithm: SignatureAlgorithm::from_identifier(outer_algorithm),
+            subject: parsed.subject().as_raw().to_vec(),
+            issuer: parsed.issuer().as_raw().to_vec(),
+            subject_text: parsed.subject().to_string(),
+            issuer_text: parsed.issuer().to_string(),
+            serial: parsed.raw_serial().to_vec(),
+            not_before: UnixTime::from_secs(parsed.validity().not_before.timestamp()),
+            not_after: UnixTime::from_secs(parsed.validity().not_after.timestamp()),
+            key: PublicKey::from_spki(spki)?,
+            key_usage: usages.key_usage,
+            extended_key_usage: usages.extended,
+            is_ca: usages.is_ca,
+            path_length: usages.path_length,
+            unknown_critical: usages.unknown_critical,
+            ocsp_urls: usages.ocsp_urls,
+            sha256: DigestAlgorithm::Sha256.digest(bytes),
+        })
+    }
+
+    /// All of it, as it came.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The subject, a DER `Name`.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The issuer, a DER `Name`.
+    #[must_use]
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The subject, for people.
+    #[must_use]
+    pub fn subject_text(&self) -> &str {
+        &self.subject_text
+    }
+
+    /// The issuer, for people.
+    #[must_use]
+    pub fn issuer_text(&self) -> &str {
+        &self.issuer_text
+    }
+
+    /// The serial number: content octets of the INTEGER.
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The serial number in hexadecimal, for people.
+    #[must_use]
+    pub fn serial_text(&self) -> String {
+        let octets = self.serial.strip_prefix(&[0]).unwrap_or(&self.serial);
+        octets.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// First moment of validity.
+    #[must_use]
+    pub const fn not_before(&self) -> UnixTime {
+        self.not_before
+    }
+
+    /// Last moment of validity.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// Whether `at` lies in its period of validity.
+    #[must_use]
+    pub fn is_valid_at(&self, at: UnixTime) -> bool {
+        self.not_before <= at && at.secs() <= self.not_after.secs()
+    }
+
+    /// The subject's public key.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Key usage; `None` when the extension is absent.
+    #[must_use]
+    pub const fn key_usage(&self) -> Option<KeyUsage> {
+        self.key_usage
+    }
+
+    /// Whether its basic constraints make it an authority.
+    #[must_use]
+    pub const fn is_ca(&self) -> bool {
+        self.is_ca
+    }
+
+    /// How many authorities may stand between it and a leaf; `None` for any number.
+    #[must_use]
+    pub const fn path_length(&self) -> Option<u32> {
+        self.path_length
+    }
+
+    /// Whether it has a critical extension that we do not understand.
+    #[must_use]
+    pub const fn has_unknown_critical(&self) -> bool {
+        self.unknown_critical
+    }
+
+    /// Whether its extended key usage lists clientAuth.
+    #[must_use]
+    pub fn may_authenticate_client(&self) -> bool {
+        self.lists(CLIENT_AUTH)
+    }
+
+    /// Whether its extended key usage lists OCSPSigning.
+    #[must_use]
+    pub fn may_sign_ocsp(&self) -> bool {
+        self.lists(OCSP_SIGNING)
+    }
+
+    /// Whether its extended key usage lists timeStamping.
+    #[must_use]
+    pub fn may_stamp_time(&self) -> bool {
+        self.lists(TIME_STAMPING)
+    }
+
+    /// Where its own authority information access says that its status is told.
+    #[must_use]
+    pub fn ocsp_urls(&self) -> &[String] {
+        &self.ocsp_urls
+    }
+
+    /// SHA-256 of the DER, by which configuration and caches know it.
+    #[must_use]
+    pub fn sha256(&self) -> &[u8] {
+        &self.sha256
+    }
+
+    /// Whether subject and issuer are the same.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    /// Verifies this certificate's signature with the issuer's key.
+    ///
+    /// # Errors
+    /// [`CryptoError`], also for an algorithm that is not accepted (SHA-1, MD5).
+    pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), CryptoError> {
+        let algorithm = self.algorithm.ok_or(CryptoError::BadSignature)?;
+        let tbs = self.der.get(self.tbs.0..self.tbs.1).unwrap_or_default();
+        issuer.key.verify(algorithm, tbs, &self.signature, EcdsaForm::Der)
+    }
+
+    fn lists(&self, oid: &[u8]) -> bool {
+        self.extended_key_usage.as_ref().is_some_and(|list| list.iter().any(|o| o == oid))
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({}, serial {})", self.subject_text, self.serial_text())
+    }
+}
+
+/// Where the signed part lies in a certificate, and its outer algorithm identifier.
+fn spans(bytes: &[u8]) -> Result<((usize, usize), &[u8]), der::DerError> {
+    let whole = der::single(bytes)?;
+    let header = whole.raw.len() - whole.content.len();
+    let mut inside = whole.reader();
+    let tbs = inside.value()?;
+    Ok(((header, header + tbs.raw.len()), inside.value()?.raw))
+}
+
+#[derive(Default)]
+struct Extensions {
+    key_usage: Option<KeyUsage>,
+    extended: Option<Vec<Vec<u8>>>,
+    is_ca: bool,
+    path_length: Option<u32>,
+    unknown_critical: bool,
+    ocsp_urls: Vec<String>,
+}
+
+impl Extensions {
+    fn take(&mut self, extension: &ParsedExtension<'_>, critical: bool) {
+        match extension {
+            ParsedExtension::KeyUsage(usage) => self.key_usage = Some(KeyUsage(usage.flags)),
+            ParsedExtension::BasicConstraints(constraints) => {
+                self.is_ca = constraints.ca;
+                self.path_length = constraints.path_len_constraint;
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                let mut list: Vec<Vec<u8>> = usage.other.iter().map(|o| o.as_bytes().to_vec()).collect();
+                let known = [
+                    (usage.client_auth, CLIENT_AUTH),
+                    (usage.ocsp_signing, OCSP_SIGNING),
+                    (usage.time_stamping, TIME_STAMPING),
+                ];
+                list.extend(known.into_iter().filter(|(set, _)| *set).map(|(_, oid)| oid.to_vec()));
+                self.extended = Some(list);
+            }
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                for description in &access.accessdescs {
+                    if let GeneralName::URI(uri) = description.access_location
+                        && description.access_method
+                            == x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP
+                    {
+                        self.ocsp_urls.push(uri.to_owned());
+                    }
+                }
+            }
+            ParsedExtension::UnsupportedExtension { .. }
+            | ParsedExtension::ParseError { .. }
+            | ParsedExtension::Unparsed => self.unknown_critical |= critical,
+            // Name constraints and the like are read by x509-parser but not applied by us.
+            ParsedExtension::NameConstraints(_)
+            | ParsedExtension::PolicyConstraints(_)
+            | ParsedExtension::InhibitAnyPolicy(_) => self.unknown_critical |= critical,
+            _ => {}
+        }
+    }
+}

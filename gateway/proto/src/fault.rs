@@ -112,6 +112,10 @@ leaves! {
     MissingSignature = "missing_signature",
     /// A SOAP message is missing.
     MissingSoap = "missing_soap",
+    /// The message was handed over whole, and no verified answer came: whether it took effect is not known.
+    ///
+    /// Ours: X-Road says `network_error` or `io_error` here, which callers cannot tell from a call that never left.
+    OutcomeUnknown = "outcome_unknown",
     /// A server or service could not be reached.
     NetworkError = "network_error",
     /// What was asked for does not exist.

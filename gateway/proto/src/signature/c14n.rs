@@ -1,1 +1,1 @@
-//! To come.
+//! The one byte form of an XML element. To come.

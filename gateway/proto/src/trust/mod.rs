@@ -34,8 +34,8 @@ pub struct ApprovedCa {
     pub top: CaService,
     /// Authorities below it.
     pub intermediates: Vec<CaService>,
-    /// How its certificates name members and servers.
-    pub profile: profile::Profile,
+    /// How its certificates name members; `None` for a profile not known here, whose sign certificates name nobody.
+    pub profile: Option<profile::Profile>,
 }
 
 /// One authority's certificate and where its certificates' status is told.
@@ -69,5 +69,19 @@ impl ApprovedCa {
     /// The top authority and all below it.
     pub fn services(&self) -> impl Iterator<Item = &CaService> {
         std::iter::once(&self.top).chain(&self.intermediates)
+    }
+
+    /// The member that a sign certificate of this authority names; `expected` gives the instance where it has none.
+    ///
+    /// # Errors
+    /// [`profile::ProfileError`], also when the profile is not known.
+    pub fn member_of(
+        &self,
+        cert: &Certificate,
+        expected: &crate::id::MemberId,
+    ) -> Result<crate::id::MemberId, profile::ProfileError> {
+        self.profile
+            .ok_or_else(|| profile::ProfileError::Unknown { ca: self.name.clone() })?
+            .member_of(cert, expected)
     }
 }

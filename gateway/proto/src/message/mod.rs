@@ -1,3 +1,4 @@
 //! What two information systems say to each other.
 
+pub mod endpoint;
 pub mod rest;

@@ -1,1 +1,1 @@
-//! To come.
+//! Multipart, read in pieces of any size.

@@ -1,1 +1,36 @@
-//! Trust services.
+//! What those run whom everyone trusts: certificates, their status, time-stamps, the instance's configuration.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`ca`] | issues and revokes certificates: lint with a throw-away key, record the serial, then sign |
+//! | [`index`] | remembers every serial and what became of it; survives a crash at any byte |
+//! | [`naming`] | writes members and servers into subjects, as each country's profile wants |
+//! | [`request`] | reads PKCS#10 requests |
+//! | [`key`], [`pem`] | makes, keeps and wipes private keys |
+//! | [`ocsp`] | answers who is good, revoked or unknown |
+//! | [`tsa`] | stamps a hash with the time |
+//! | [`instance`] | members, servers, groups, approved services, from one file |
+//! | [`globalconf`] | signs the instance's configuration, versions 2 to 6 |
+//! | [`serve`] | all of these over HTTP, any or all in one process |
+//! | [`federation`] | makes a whole instance in a directory, for the demo and for tests |
+//! | [`verify`] | containers and archives, offline |
+//! | [`cli`], [`exit`] | the commands and what they say |
+//!
+//! Who answers OCSP needs the index and the responder's key, never the authority's own key: the machine on the
+//! network does not hold it. The program is small on purpose; nothing here knows the gateway.
+
+pub mod ca;
+pub mod cli;
+pub mod exit;
+pub mod federation;
+pub mod globalconf;
+pub mod index;
+pub mod instance;
+pub mod key;
+pub mod naming;
+pub mod ocsp;
+pub mod pem;
+pub mod request;
+pub mod serve;
+pub mod tsa;
+pub mod verify;

@@ -28,6 +28,26 @@ pub const ATTACHMENTS_MAX: usize = 10_000;
 pub const CHAIN_CERTS_MAX: usize = 8;
 /// Bytes of one certificate.
 pub const CERT_BYTES_MAX: usize = 64 * 1024;
+/// Certificates from which a path is sought: a peer's or a signature's, the leaf among them.
+pub const CHAIN_CANDIDATES_MAX: usize = 32;
+/// Certificate signatures verified in search of one path; certificates of one name must not multiply the work.
+pub const CHAIN_SIGNATURES_MAX: usize = 64;
+/// Attributes in one distinguished name.
+pub const NAME_ATTRIBUTES_MAX: usize = 64;
+/// Certificates inside one OCSP response: the responder's, perhaps with its chain.
+pub const OCSP_CERTS_MAX: usize = 8;
+/// Certificates tried as the signer of one OCSP response.
+pub const OCSP_SIGNERS_MAX: usize = 16;
+/// Certificates asked about in one OCSP request.
+pub const OCSP_QUESTIONS_MAX: usize = 16;
+/// Bytes of an OCSP nonce. Spec: RFC 9654 2.1, with its header.
+pub const OCSP_NONCE_BYTES_MAX: usize = 136;
+/// Seconds that an OCSP response's `thisUpdate` may lie ahead of our clock: two clocks kept by NTP, and room to spare.
+pub const OCSP_AHEAD_SECS_MAX: u64 = 300;
+/// Nesting of a time-stamp token: BER is brought to DER by a function that calls itself.
+pub const TIMESTAMP_DEPTH_MAX: usize = 32;
+/// Octets of a time-stamp's nonce or serial number; RFC 3161 wants 160 bits of serial numbers.
+pub const TIMESTAMP_INTEGER_BYTES_MAX: usize = 64;
 /// Bytes of a signed configuration directory.
 pub const DIRECTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of one configuration part; a large state's shared parameters have about 20 MB.

@@ -2,8 +2,9 @@
 //!
 //! Spec: RFC 5280. Seen: what X-Road 7.8 looks at in it (message-path §4.5, trust-and-configuration §3.1).
 
+use super::Name;
 use crate::crypto::{CryptoError, DigestAlgorithm, EcdsaForm, PublicKey, SignatureAlgorithm};
-use crate::der;
+use crate::der::{self, DerError};
 use crate::limits;
 use crate::time::UnixTime;
 use std::fmt;
@@ -68,8 +69,8 @@ pub struct Certificate {
     tbs: (usize, usize),
     signature: Vec<u8>,
     algorithm: Option<SignatureAlgorithm>,
-    subject: Vec<u8>,
-    issuer: Vec<u8>,
+    subject: Name,
+    issuer: Name,
     subject_text: String,
     issuer_text: String,
     serial: Vec<u8>,
@@ -106,7 +107,8 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(malformed(format!("{} bytes after it", rest.len())));
         }
-        let (tbs, outer_algorithm) = spans(bytes).map_err(|e| malformed(e.to_string()))?;
+        let unreadable = |e: DerError| malformed(e.to_string());
+        let (tbs, outer_algorithm) = spans(bytes).map_err(unreadable)?;
         let mut usages = Extensions::default();
         for extension in parsed.extensions() {
             usages.take(extension.parsed_extension(), extension.critical);
@@ -117,8 +119,8 @@ impl Certificate {
             tbs,
             signature: parsed.signature_value.data.to_vec(),
             algorithm: SignatureAlgorithm::from_identifier(outer_algorithm),
-            subject: parsed.subject().as_raw().to_vec(),
-            issuer: parsed.issuer().as_raw().to_vec(),
+            subject: Name::from_der(parsed.subject().as_raw()).map_err(unreadable)?,
+            issuer: Name::from_der(parsed.issuer().as_raw()).map_err(unreadable)?,
             subject_text: parsed.subject().to_string(),
             issuer_text: parsed.issuer().to_string(),
             serial: parsed.raw_serial().to_vec(),
@@ -144,12 +146,24 @@ impl Certificate {
     /// The subject, a DER `Name`.
     #[must_use]
     pub fn subject(&self) -> &[u8] {
+        self.subject.raw()
+    }
+
+    /// The subject, read.
+    #[must_use]
+    pub const fn subject_name(&self) -> &Name {
         &self.subject
     }
 
     /// The issuer, a DER `Name`.
     #[must_use]
     pub fn issuer(&self) -> &[u8] {
+        self.issuer.raw()
+    }
+
+    /// The issuer, read.
+    #[must_use]
+    pub const fn issuer_name(&self) -> &Name {
         &self.issuer
     }
 
@@ -168,13 +182,13 @@ impl Certificate {
     /// The issuer as Java's `X500Principal.getName()` writes it, as signatures carry it. Spec: RFC 2253.
     #[must_use]
     pub fn issuer_rfc2253(&self) -> String {
-        self.issuer_text.clone()
+        self.issuer.rfc2253()
     }
 
     /// The serial number in decimal, as signatures carry it.
     #[must_use]
     pub fn serial_decimal(&self) -> String {
-        String::new()
+        super::name::decimal(&self.serial)
     }
 
     /// The serial number: content octets of the INTEGER.
@@ -271,7 +285,13 @@ impl Certificate {
     /// Whether subject and issuer are the same.
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
-        self.subject == self.issuer
+        self.subject.is_same(&self.issuer)
+    }
+
+    /// Whether it names `issuer` as its issuer; only a verified signature proves that it is.
+    #[must_use]
+    pub fn names_issuer(&self, issuer: &Self) -> bool {
+        self.issuer.is_same(&issuer.subject)
     }
 
     /// Verifies this certificate's signature with the issuer's key.
@@ -296,7 +316,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// Where the signed part lies in a certificate, and its outer algorithm identifier.
-fn spans(bytes: &[u8]) -> Result<((usize, usize), &[u8]), der::DerError> {
+fn spans(bytes: &[u8]) -> Result<((usize, usize), &[u8]), DerError> {
     let whole = der::single(bytes)?;
     let header = whole.raw.len() - whole.content.len();
     let mut inside = whole.reader();

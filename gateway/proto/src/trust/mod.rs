@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`certificate`] | one certificate, read once |
+//! | [`name`] | distinguished names |
 //! | [`path`] | from a certificate to an approved authority |
 //! | [`ocsp`] | what the authority says of it now |
 //! | [`tsp`] | time-stamps |
@@ -11,12 +12,14 @@
 //! The lists of whom to trust are arguments; they come from [`crate::globalconf`].
 
 pub mod certificate;
+pub mod name;
 pub mod ocsp;
 pub mod path;
 pub mod profile;
 pub mod tsp;
 
 pub use certificate::{Certificate, CertificateError};
+pub use name::Name;
 
 use std::sync::Arc;
 use std::time::Duration;

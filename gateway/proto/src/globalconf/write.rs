@@ -1,1 +1,1 @@
-//! To come.
+//! Puts the configuration's documents together.

@@ -1,0 +1,329 @@
+//! Bodies under way: in memory while small, then in a file. May be lost: a body that matters is recorded.
+
+use bytes::{Bytes, BytesMut};
+use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Pieces that files are written and read in.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Where bodies go while they are under way. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Spool(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    dir: PathBuf,
+    bounds: Bounds,
+    used: AtomicU64,
+    next: AtomicU64,
+}
+
+/// How much a spool takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of one body kept in memory.
+    pub memory: u64,
+    /// Bytes of one body.
+    pub body_max: u64,
+    /// Bytes of all files together.
+    pub files_max: u64,
+}
+
+/// A body that cannot be spooled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// The disk failed.
+    #[error("spool at {}: {source}", dir.display())]
+    Disk {
+        /// The spool's directory.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// One body is too large.
+    #[error("body is larger than {allowed} bytes")]
+    TooLarge {
+        /// Bytes allowed.
+        allowed: u64,
+    },
+    /// All bodies together are too large.
+    #[error("bodies under way fill the spool of {allowed} bytes")]
+    Full {
+        /// Bytes allowed.
+        allowed: u64,
+    },
+}
+
+impl Spool {
+    /// Opens `dir`, which is made when missing; what an earlier process left in it is removed.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`].
+    pub fn open(dir: &Path, bounds: Bounds) -> Result<Self, SpoolError> {
+        let disk = |source| SpoolError::Disk { dir: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(disk)?;
+        for entry in std::fs::read_dir(dir).map_err(disk)? {
+            let entry = entry.map_err(disk)?;
+            if entry.file_name().to_string_lossy().ends_with(SUFFIX) {
+                std::fs::remove_file(entry.path()).map_err(disk)?;
+            }
+        }
+        let place = Place { dir: dir.to_owned(), bounds, used: AtomicU64::new(0), next: AtomicU64::new(0) };
+        Ok(Self(Arc::new(place)))
+    }
+
+    /// Starts a body.
+    #[must_use]
+    pub fn writer(&self) -> SpoolWriter {
+        SpoolWriter {
+            place: Arc::clone(&self.0),
+            hasher: Hasher::new(DigestAlgorithm::Sha512),
+            len: 0,
+            waiting: BytesMut::new(),
+            file: None,
+        }
+    }
+}
+
+/// The end of a spool file's name.
+const SUFFIX: &str = ".body";
+
+/// A file in the spool; it goes when nobody holds it.
+#[derive(Debug)]
+struct Kept {
+    place: Arc<Place>,
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.place.used.fetch_sub(self.len, Ordering::SeqCst);
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(file = %self.path.display(), %error, "spool file not removed");
+        }
+    }
+}
+
+/// Takes a body piece by piece.
+pub struct SpoolWriter {
+    place: Arc<Place>,
+    hasher: Hasher,
+    len: u64,
+    waiting: BytesMut,
+    file: Option<Kept>,
+}
+
+impl SpoolWriter {
+    /// Takes more of the body.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    ///
+    /// # Cancel safety
+    /// None: a writer whose call was dropped holds a body with a gap, and must be dropped too.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        let bounds = self.place.bounds;
+        self.len = self.len.saturating_add(bytes.len() as u64);
+        if self.len > bounds.body_max {
+            return Err(SpoolError::TooLarge { allowed: bounds.body_max });
+        }
+        self.hasher.update(bytes);
+        self.waiting.extend_from_slice(bytes);
+        let full = if self.file.is_some() { PIECE_BYTES as u64 } else { bounds.memory };
+        if self.waiting.len() as u64 > full { self.flush().await } else { Ok(()) }
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was taken yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`], [`SpoolError::Full`].
+    pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
+        if self.file.is_some() {
+            self.flush().await?;
+        }
+        let place = match self.file {
+            Some(kept) => Rest::File(kept),
+            None => Rest::Memory(self.waiting.freeze()),
+        };
+        Ok(Spooled(Arc::new(Body { digest: self.hasher.finish(), len: self.len, place })))
+    }
+
+    async fn flush(&mut self) -> Result<(), SpoolError> {
+        let piece = self.waiting.split().freeze();
+        let more = piece.len() as u64;
+        let allowed = self.place.bounds.files_max;
+        let before = self.place.used.fetch_add(more, Ordering::SeqCst);
+        if before.saturating_add(more) > allowed {
+            self.place.used.fetch_sub(more, Ordering::SeqCst);
+            return Err(SpoolError::Full { allowed });
+        }
+        let kept = self.file.take();
+        let place = Arc::clone(&self.place);
+        let written = tokio::task::spawn_blocking(move || append(&place, kept, &piece)).await;
+        let dir = || self.place.dir.clone();
+        let kept = match written {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(source)) => {
+                self.place.used.fetch_sub(more, Ordering::SeqCst);
+                return Err(SpoolError::Disk { dir: dir(), source });
+            }
+            Err(error) => {
+                return Err(SpoolError::Disk { dir: dir(), source: std::io::Error::other(error) });
+            }
+        };
+        self.file = Some(kept);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SpoolWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SpoolWriter({} bytes)", self.len)
+    }
+}
+
+fn append(place: &Arc<Place>, kept: Option<Kept>, piece: &[u8]) -> std::io::Result<Kept> {
+    let mut kept = match kept {
+        Some(kept) => kept,
+        None => {
+            let number = place.next.fetch_add(1, Ordering::SeqCst);
+            let path = place.dir.join(format!("{number}{SUFFIX}"));
+            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+            Kept { place: Arc::clone(place), path, file, len: 0 }
+        }
+    };
+    kept.file.write_all(piece)?;
+    kept.len += piece.len() as u64;
+    Ok(kept)
+}
+
+/// A whole body, with its digest. Cheap to clone; its file goes with the last clone.
+#[derive(Debug, Clone)]
+pub struct Spooled(Arc<Body>);
+
+#[derive(Debug)]
+struct Body {
+    digest: Vec<u8>,
+    len: u64,
+    place: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Memory(Bytes),
+    File(Kept),
+}
+
+impl Spooled {
+    /// A body that is in memory already.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        let digest = DigestAlgorithm::Sha512.digest(&bytes);
+        Self(Arc::new(Body { digest, len: bytes.len() as u64, place: Rest::Memory(bytes) }))
+    }
+
+    /// Its SHA-512.
+    #[must_use]
+    pub fn digest(&self) -> &[u8] {
+        &self.0.digest
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// All of it, when it is in memory.
+    #[must_use]
+    pub fn memory(&self) -> Option<&Bytes> {
+        match &self.0.place {
+            Rest::Memory(bytes) => Some(bytes),
+            Rest::File(_) => None,
+        }
+    }
+
+    /// Its file, when it is in one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.0.place {
+            Rest::File(kept) => Some(&kept.path),
+            Rest::Memory(_) => None,
+        }
+    }
+
+    /// Reads it from the start; many may read at once.
+    #[must_use]
+    pub fn reader(&self) -> SpoolReader {
+        SpoolReader { body: self.clone(), at: 0 }
+    }
+}
+
+/// Reads a body piece by piece.
+#[derive(Debug)]
+pub struct SpoolReader {
+    body: Spooled,
+    at: u64,
+}
+
+impl SpoolReader {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`SpoolError::Disk`].
+    ///
+    /// # Cancel safety
+    /// A dropped call reads the same piece again next time.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, SpoolError> {
+        if self.at >= self.body.len() {
+            return Ok(None);
+        }
+        let piece = match &self.body.0.place {
+            Rest::Memory(bytes) => bytes.clone(),
+            Rest::File(kept) => {
+                let (body, at, dir) = (self.body.clone(), self.at, kept.place.dir.clone());
+                let read = tokio::task::spawn_blocking(move || read_piece(&body, at)).await;
+                let read = read.map_err(std::io::Error::other).and_then(|r| r);
+                read.map_err(|source| SpoolError::Disk { dir, source })?
+            }
+        };
+        self.at += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}
+
+fn read_piece(body: &Spooled, at: u64) -> std::io::Result<Bytes> {
+    let Rest::File(kept) = &body.0.place else { return Ok(Bytes::new()) };
+    let mut file = File::open(&kept.path)?;
+    file.seek(SeekFrom::Start(at))?;
+    let left = usize::try_from(body.len().saturating_sub(at)).unwrap_or(PIECE_BYTES);
+    let mut piece = vec![0; left.min(PIECE_BYTES)];
+    file.read_exact(&mut piece)?;
+    Ok(piece.into())
+}

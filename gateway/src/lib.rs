@@ -14,6 +14,7 @@
 //! | [`keys`] | holds private keys; nothing else ever sees one |
 //! | [`world`] | what we believe now: one immutable picture, swapped whole |
 //! | [`messagelog`] | makes what happened durable before anyone is told |
+//! | [`net`] | sockets, TLS, pools and deadlines |
 //! | [`jobs`] | what the gateway does unasked |
 //! | [`admin`] | what an operator may see and change |
 
@@ -23,6 +24,7 @@ pub mod conf;
 pub mod jobs;
 pub mod keys;
 pub mod messagelog;
+pub mod net;
 pub mod world;
 
 use clock::Clock;

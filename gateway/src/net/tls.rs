@@ -1,0 +1,303 @@
+//! TLS: one stack, one provider, and who must prove what in a handshake.
+//!
+//! | door | versions | the server shows | the client shows |
+//! |---|---|---|---|
+//! | gateway to gateway | 1.3 | its authentication certificate; judged by [`super::peer`] before the first HTTP byte | a certificate registered for a security server of the world |
+//! | information system to gateway | 1.2, 1.3 | the internal certificate | any or none; judged with each message |
+//! | gateway to service | 1.2, 1.3 | one of the client's certificates, where the service says so | the internal certificate |
+//! | trust services | 1.2, 1.3 | any: what they say is signed | none |
+//!
+//! Every verifier here checks the handshake's own signature, so nobody shows a certificate whose key is not his.
+//! Resumed sessions skip verifiers: who the peer is gets looked up again with each connection and each message.
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion, version,
+};
+use std::io;
+use std::sync::{Arc, LazyLock};
+use tokio_rustls::TlsConnector;
+
+/// Gateway to gateway. Ours: unmodified X-Road speaks only 1.2, see `tls.stock_peers`.
+const BETWEEN_GATEWAYS: &[&SupportedProtocolVersion] = &[&version::TLS13];
+/// Everybody else.
+const ELSEWHERE: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+/// Sessions kept for resumption towards other gateways.
+const SESSIONS_MAX: usize = 1024;
+
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
+/// The one crypto provider: ring.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::clone(&PROVIDER)
+}
+
+/// The name of a server for TLS: a host name, or an address.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for what is neither.
+pub fn server_name(host: &str) -> io::Result<ServerName<'static>> {
+    let name = ServerName::try_from(host.to_owned());
+    name.map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{host:?} is no host name")))
+}
+
+/// Connects to trust services and configuration sources.
+#[must_use]
+pub fn fetching() -> TlsConnector {
+    static CONFIG: LazyLock<Arc<ClientConfig>> =
+        LazyLock::new(|| Arc::new(client(ELSEWHERE, Arc::new(DangerPossessionOnly), None)));
+    TlsConnector::from(Arc::clone(&CONFIG))
+}
+
+/// Connects to other gateways, with our authentication certificate.
+///
+/// Whose the peer's certificate is must be judged before anything is sent.
+#[must_use]
+pub fn to_gateways(ours: CertifiedKey) -> Arc<ClientConfig> {
+    let mut config = client(BETWEEN_GATEWAYS, Arc::new(DangerPossessionOnly), Some(ours));
+    config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+    Arc::new(config)
+}
+
+/// Connects to services, with the internal certificate where there is one.
+///
+/// Whose the service's certificate is must be judged before anything is sent.
+#[must_use]
+pub fn to_services(ours: Option<CertifiedKey>) -> Arc<ClientConfig> {
+    Arc::new(client(ELSEWHERE, Arc::new(DangerPossessionOnly), ours))
+}
+
+/// Takes connections of other gateways: only of those registered in the world of that moment.
+///
+/// `authorities` are the subjects (DER names) of all approved authorities, which the handshake names; `is_registered`
+/// is asked with a leaf certificate (DER) each time one is shown in full.
+///
+/// # Errors
+/// [`rustls::Error`] when the system gives no randomness for tickets.
+pub fn from_gateways(
+    ours: CertifiedKey,
+    authorities: Vec<Vec<u8>>,
+    is_registered: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
+    let verifier = RegisteredGateways { authorities, is_registered };
+    server(BETWEEN_GATEWAYS, Arc::new(verifier), ours)
+}
+
+/// Takes connections of information systems: with any certificate or none.
+///
+/// # Errors
+/// [`rustls::Error`] when the system gives no randomness for tickets.
+pub fn from_information_systems(ours: CertifiedKey) -> Result<Arc<ServerConfig>, rustls::Error> {
+    server(ELSEWHERE, Arc::new(AnyCaller), ours)
+}
+
+fn client(
+    versions: &[&'static SupportedProtocolVersion],
+    verifier: Arc<dyn ServerCertVerifier>,
+    ours: Option<CertifiedKey>,
+) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(provider());
+    #[expect(
+        clippy::expect_used,
+        reason = "ring has suites for both versions: proven by every test of this room"
+    )]
+    let builder = builder.with_protocol_versions(versions).expect("ring speaks TLS 1.2 and 1.3");
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    match ours {
+        Some(ours) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(ours))),
+        None => builder.with_no_client_auth(),
+    }
+}
+
+fn server(
+    versions: &[&'static SupportedProtocolVersion],
+    verifier: Arc<dyn ClientCertVerifier>,
+    ours: CertifiedKey,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let mut config = builder
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(ours)));
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.ignore_client_order = true;
+    Ok(Arc::new(config))
+}
+
+//------------ DangerPossessionOnly ------------------------------------------
+
+/// Proves that a server holds the key of the certificate that it shows, and nothing else: not who it is.
+#[derive(Debug)]
+struct DangerPossessionOnly;
+
+impl ServerCertVerifier for DangerPossessionOnly {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls12(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls13(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        schemes()
+    }
+}
+
+//------------ RegisteredGateways --------------------------------------------
+
+/// Lets in whoever shows a certificate registered for a security server. Spec: message-path §2.3.
+struct RegisteredGateways<F> {
+    authorities: Vec<DistinguishedName>,
+    is_registered: F,
+}
+
+impl<F> std::fmt::Debug for RegisteredGateways<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegisteredGateways").finish_non_exhaustive()
+    }
+}
+
+/// A certificate that no security server is registered with.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate is registered for no security server")]
+struct Unregistered;
+
+impl<F: Fn(&[u8]) -> bool + Send + Sync> ClientCertVerifier for RegisteredGateways<F> {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.authorities
+    }
+
+    /// Refuses with alert 46, as X-Road does. Seen: message-path §2.3.
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if (self.is_registered)(end_entity) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        Err(CertificateError::Other(OtherError(Arc::new(Unregistered))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls12(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls13(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        schemes()
+    }
+}
+
+//------------ AnyCaller -----------------------------------------------------
+
+/// Takes any certificate whose key the caller holds, and callers without one. Seen: message-path §1.1, §1.3.
+#[derive(Debug)]
+struct AnyCaller;
+
+impl ClientCertVerifier for AnyCaller {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls12(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        possession_tls13(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        schemes()
+    }
+}
+
+//------------ what all verifiers check --------------------------------------
+
+fn possession_tls12(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    rustls::crypto::verify_tls12_signature(message, cert, dss, &PROVIDER.signature_verification_algorithms)
+}
+
+fn possession_tls13(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    rustls::crypto::verify_tls13_signature(message, cert, dss, &PROVIDER.signature_verification_algorithms)
+}
+
+fn schemes() -> Vec<SignatureScheme> {
+    PROVIDER.signature_verification_algorithms.supported_schemes()
+}

@@ -79,6 +79,7 @@ pub struct Certificate {
     key: PublicKey,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<Vec<Vec<u8>>>,
+    key_identifier: Option<Vec<u8>>,
     is_ca: bool,
     path_length: Option<u32>,
     unknown_critical: bool,
@@ -109,6 +110,10 @@ impl Certificate {
         }
         let unreadable = |e: DerError| malformed(e.to_string());
         let (tbs, outer_algorithm) = spans(bytes).map_err(unreadable)?;
+        if parsed.signature_algorithm != parsed.tbs_certificate.signature {
+            return Err(malformed("two different signature algorithms".to_owned()));
+        }
+        parsed.extensions_map().map_err(|e| malformed(e.to_string()))?;
         let mut usages = Extensions::default();
         for extension in parsed.extensions() {
             usages.take(extension.parsed_extension(), extension.critical);
@@ -129,6 +134,7 @@ impl Certificate {
             key: PublicKey::from_spki(spki)?,
             key_usage: usages.key_usage,
             extended_key_usage: usages.extended,
+            key_identifier: usages.key_identifier,
             is_ca: usages.is_ca,
             path_length: usages.path_length,
             unknown_critical: usages.unknown_critical,
@@ -234,6 +240,12 @@ impl Certificate {
         self.key_usage
     }
 
+    /// The subject key identifier; `None` when the extension is absent.
+    #[must_use]
+    pub fn key_identifier(&self) -> Option<&[u8]> {
+        self.key_identifier.as_deref()
+    }
+
     /// Whether its basic constraints make it an authority.
     #[must_use]
     pub const fn is_ca(&self) -> bool {
@@ -328,6 +340,7 @@ fn spans(bytes: &[u8]) -> Result<((usize, usize), &[u8]), DerError> {
 struct Extensions {
     key_usage: Option<KeyUsage>,
     extended: Option<Vec<Vec<u8>>>,
+    key_identifier: Option<Vec<u8>>,
     is_ca: bool,
     path_length: Option<u32>,
     unknown_critical: bool,
@@ -352,6 +365,9 @@ impl Extensions {
                 list.extend(known.into_iter().filter(|(set, _)| *set).map(|(_, oid)| oid.to_vec()));
                 self.extended = Some(list);
             }
+            ParsedExtension::SubjectKeyIdentifier(identifier) => {
+                self.key_identifier = Some(identifier.0.to_vec());
+            }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 for description in &access.accessdescs {
                     if let GeneralName::URI(uri) = description.access_location
@@ -365,10 +381,12 @@ impl Extensions {
             ParsedExtension::UnsupportedExtension { .. }
             | ParsedExtension::ParseError { .. }
             | ParsedExtension::Unparsed => self.unknown_critical |= critical,
-            // Name constraints and the like are read by x509-parser but not applied by us.
-            ParsedExtension::NameConstraints(_)
-            | ParsedExtension::PolicyConstraints(_)
-            | ParsedExtension::InhibitAnyPolicy(_) => self.unknown_critical |= critical,
+            // Read by x509-parser but not applied by us.
+            ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) => {
+                self.unknown_critical |= critical;
+            }
+            // Critical by RFC 5280 4.2.1.10, whatever the flag says.
+            ParsedExtension::NameConstraints(_) => self.unknown_critical = true,
             _ => {}
         }
     }

@@ -18,6 +18,9 @@ pub mod path;
 pub mod profile;
 pub mod tsp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use certificate::{Certificate, CertificateError};
 pub use name::Name;
 

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | [`v1`] | `gateway.toml` as written |
 //! | [`Conf`] | `gateway.toml` as used: checked, immutable |
-//! | [`server`] | `server.toml`: clients, services, rights, local groups |
+//! | [`server_v1`] | `server.toml` as written |
+//! | [`server`] | `server.toml` as used: clients, services, rights, local groups |
+//! | [`units`] | durations and sizes |
 
 pub mod server;
+pub mod server_v1;
 pub mod units;
 pub mod v1;
 
@@ -14,6 +17,7 @@ pub use server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, Ser
 pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
 
 use saatkond_proto::id::ServerId;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -120,9 +124,8 @@ impl Conf {
     /// # Errors
     /// [`ConfError`].
     pub fn load(file: &Path) -> Result<Self, ConfError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| ConfError::Unreadable { file: file.to_owned(), source })?;
-        Self::from_toml(&text, file)
+        let bytes = read(file, FILE_BYTES_MAX)?;
+        Self::from_toml(&String::from_utf8_lossy(&bytes), file)
     }
 
     /// Checks the text of a `gateway.toml`; paths in it are relative to `file`.
@@ -130,16 +133,14 @@ impl Conf {
     /// # Errors
     /// [`ConfError`].
     pub fn from_toml(text: &str, file: &Path) -> Result<Self, ConfError> {
-        let written: v1::File = toml::from_str(text)
-            .map_err(|e| ConfError::Malformed { file: file.to_owned(), text: e.to_string() })?;
+        let written: v1::File = parse(text, file)?;
         let beside = |path: &Path| file.parent().unwrap_or(Path::new("")).join(path);
-        let refused = |key: &str, text: String, hint: Option<&str>| ConfError::Refused {
+        let server = written.server.parse::<ServerId>().map_err(|error| ConfError::Refused {
             file: file.to_owned(),
-            key: key.to_owned(),
-            text,
-            hint: hint.map(str::to_owned),
-        };
-        let server: ServerId = written.server.parse().map_err(|e| refused("server", format!("{e}"), None))?;
+            key: "server".to_owned(),
+            text: error.to_string(),
+            hint: Some("write it as INSTANCE/CLASS/CODE/SERVER".to_owned()),
+        })?;
         let listen = Listen {
             clients: written.listen.clients.0,
             clients_tls: written.listen.clients_tls.0,
@@ -147,7 +148,7 @@ impl Conf {
             ocsp: written.listen.ocsp.0,
             health: written.listen.health.0,
         };
-        Ok(Self {
+        let conf = Self {
             file: file.to_owned(),
             server,
             anchor: beside(&written.anchor),
@@ -164,7 +165,84 @@ impl Conf {
             timestamping: written.timestamping,
             jobs: written.jobs,
             output: written.output,
-        })
+        };
+        conf.check()?;
+        Ok(conf)
+    }
+
+    fn refuse(&self, key: &str, text: String, hint: Option<&str>) -> ConfError {
+        ConfError::Refused {
+            file: self.file.clone(),
+            key: key.to_owned(),
+            text,
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfError> {
+        if self.stock_peers {
+            let text = "unmodified X-Road 7 security servers speak TLS 1.2 with CBC suites, which this version does \
+                        not have yet";
+            let hint = "leave it out or set it to false; gateways of this kind reach each other with TLS 1.3";
+            return Err(self.refuse("tls.stock_peers", text.to_owned(), Some(hint)));
+        }
+        self.check_doors()?;
+        let spans = [
+            ("timeouts.connect", self.timeouts.connect),
+            ("timeouts.idle", self.timeouts.idle),
+            ("timeouts.answer", self.timeouts.answer),
+            ("timeouts.fetch_connect", self.timeouts.fetch_connect),
+            ("timeouts.fetch", self.timeouts.fetch),
+            ("jobs.globalconf", self.jobs.globalconf),
+            ("jobs.server_file", self.jobs.server_file),
+            ("jobs.ocsp_retry", self.jobs.ocsp_retry),
+            ("timestamping.retry", self.timestamping.retry),
+        ];
+        if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
+            return Err(self.refuse(key, "is zero, expected more".to_owned(), None));
+        }
+        let (mib, gib) = (1 << 20, 1 << 30);
+        let numbers = [
+            ("limits.client_connections_max", self.limits.client_connections_max as u64, 1, 1_000_000),
+            ("limits.server_connections_max", self.limits.server_connections_max as u64, 1, 1_000_000),
+            ("limits.spool_memory", self.limits.spool_memory, 0, 16 * mib),
+            ("signing.batch_max", self.signing.batch_max as u64, 1, 256),
+            ("log.segment", self.log.segment, mib, gib),
+            ("log.body_max", self.log.body_max, 0, gib),
+            ("timestamping.records_max", self.timestamping.records_max as u64, 1, 10_000),
+        ];
+        let outside = numbers.into_iter().find(|(_, n, low, high)| !(low..=high).contains(&n));
+        match outside {
+            Some((key, n, low, high)) => {
+                Err(self.refuse(key, format!("is {n}, expected {low} to {high}"), None))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_doors(&self) -> Result<(), ConfError> {
+        let listen = &self.listen;
+        let doors = [
+            ("listen.clients", listen.clients),
+            ("listen.clients_tls", listen.clients_tls),
+            ("listen.servers", listen.servers),
+            ("listen.ocsp", listen.ocsp),
+            ("listen.health", listen.health),
+        ];
+        let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+        for (key, address) in doors {
+            let Some(address) = address else { continue };
+            if self.demo && !address.ip().is_loopback() {
+                let text = format!("{address} is no loopback address, and these are a demonstration's keys");
+                let hint = "make keys of your own: whoever has this demonstration's may speak in your name";
+                return Err(self.refuse(key, text, Some(hint)));
+            }
+            if let Some((other, _)) = taken.iter().find(|(_, a)| *a == address && address.port() != 0) {
+                return Err(self.refuse(key, format!("{address} is taken by {other}"), None));
+            }
+            taken.push((key, address));
+        }
+        Ok(())
     }
 
     /// The instance this server belongs to.
@@ -203,3 +281,42 @@ impl Conf {
         self.state.join("spool")
     }
 }
+
+/// Bytes of a configuration file; a large server's services and rights have less than a tenth.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Reads a file that is not larger than `allowed` bytes.
+fn read(file: &Path, allowed: u64) -> Result<Vec<u8>, ConfError> {
+    let unreadable = |source| ConfError::Unreadable { file: file.to_owned(), source };
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(allowed + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > allowed {
+        let text = format!("larger than {} bytes", allowed);
+        return Err(ConfError::Malformed { file: file.to_owned(), text });
+    }
+    Ok(bytes)
+}
+
+/// Parses TOML of a known version; another version is named before its keys are.
+fn parse<T: serde::de::DeserializeOwned>(text: &str, file: &Path) -> Result<T, ConfError> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: Option<i64>,
+    }
+    let malformed = |text: String| ConfError::Malformed { file: file.to_owned(), text };
+    let versioned: Versioned = toml::from_str(text).map_err(|e| malformed(e.to_string()))?;
+    match versioned.version {
+        Some(1) => toml::from_str(text).map_err(|e| malformed(e.to_string())),
+        Some(other) => Err(malformed(format!("version = {other}, expected version = 1"))),
+        None => Err(malformed("no version, expected version = 1".to_owned())),
+    }
+}
+
+/// The number, from 1, of the line in which the byte at `offset` stands.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests;

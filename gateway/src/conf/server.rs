@@ -3,7 +3,7 @@
 use super::ConfError;
 use saatkond_proto::globalconf::lookup::GlobalConf;
 use saatkond_proto::id::{ClientId, ServiceId};
-use saatkond_proto::message::endpoint::Endpoint;
+use saatkond_proto::message::endpoint::{Endpoint, normal_path};
 use saatkond_proto::message::rest::Method;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -107,14 +107,26 @@ pub struct LocalGroup {
 }
 
 impl ServerConf {
-    /// Reads and checks `server.toml`, with the certificate files that it names.
+    /// What these clients offer.
+    pub(super) const fn new(clients: BTreeMap<ClientId, Client>) -> Self {
+        Self { clients }
+    }
+
+    /// Reads and checks `server.toml`, with the certificate files that it names. Clients must be of `instance`.
     ///
     /// # Errors
     /// [`ConfError`], with line and reason.
-    pub fn load(file: &Path) -> Result<Self, ConfError> {
-        let _text = std::fs::read_to_string(file)
-            .map_err(|source| ConfError::Unreadable { file: file.to_owned(), source })?;
-        Ok(Self::default())
+    pub fn load(file: &Path, instance: &str) -> Result<Self, ConfError> {
+        let bytes = super::read(file, super::FILE_BYTES_MAX)?;
+        Self::from_toml(&String::from_utf8_lossy(&bytes), file, instance)
+    }
+
+    /// Checks the text of a `server.toml`; files it names are relative to `file`.
+    ///
+    /// # Errors
+    /// As [`ServerConf::load`].
+    pub fn from_toml(text: &str, file: &Path, instance: &str) -> Result<Self, ConfError> {
+        super::server_v1::check(text, file, instance)
     }
 
     /// A client of this server.
@@ -148,7 +160,34 @@ impl ServerConf {
         raw_path: &str,
         conf: &GlobalConf,
     ) -> bool {
-        let _ = (caller, service, method, raw_path, conf);
-        false
+        let Some(found) = self.service(service) else { return false };
+        let Some(provider) = self.clients.get(&service.client) else { return false };
+        let Ok(path) = normal_path(raw_path) else { return false };
+        let is_one_of = |allow: &[Subject]| allow.iter().any(|s| provider.is_subject(s, caller, conf));
+        is_one_of(&found.allow)
+            || found.endpoints.iter().any(|g| g.endpoint.covers(method, &path) && is_one_of(&g.allow))
+    }
+
+    /// Whether `caller` has any right on `service`, on all of it or on an endpoint.
+    #[must_use]
+    pub fn has_any_right(&self, caller: &ClientId, service: &ServiceId, conf: &GlobalConf) -> bool {
+        let Some(found) = self.service(service) else { return false };
+        let Some(provider) = self.clients.get(&service.client) else { return false };
+        let mut grants = found.endpoints.iter().flat_map(|g| &g.allow).chain(&found.allow);
+        grants.any(|s| provider.is_subject(s, caller, conf))
+    }
+}
+
+impl Client {
+    /// Whether `caller` is whom a right of this client was given to. Identifiers are compared whole: a right of a member
+    /// is none of its subsystems, nor the reverse.
+    fn is_subject(&self, subject: &Subject, caller: &ClientId, conf: &GlobalConf) -> bool {
+        match subject {
+            Subject::Client(id) => id == caller,
+            Subject::GlobalGroup { instance, code } => conf.is_in_group(caller, instance, code),
+            Subject::LocalGroup(code) => {
+                self.local_groups.iter().any(|g| &g.code == code && g.members.contains(caller))
+            }
+        }
     }
 }

@@ -1,0 +1,382 @@
+//! `server.toml` as written, version 1, and the checks that turn it into [`ServerConf`]. Unknown keys are refused.
+//!
+//! The file is watched: a change is taken over whole within seconds, without a restart; a file that is refused leaves the
+//! earlier one in force.
+
+use super::server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject};
+use super::units::{Span, span};
+use super::{ConfError, line_of, read};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use saatkond_proto::id::ClientId;
+use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
+use saatkond_proto::message::rest::Method;
+use saatkond_proto::trust::Certificate;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Version of this format. Required: `1`.
+    pub version: u32,
+    /// Clients of this server.
+    #[serde(default)]
+    pub client: Vec<WrittenClient>,
+}
+
+/// A client of this server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenClient {
+    /// Who it is, `INSTANCE/CLASS/CODE/SUBSYSTEM`, or without the last for the member itself. Required.
+    pub id: Spanned<String>,
+    /// How its information systems must connect: `http`, `https` or `mutual-tls`. Required.
+    pub connection: Spanned<Connecting>,
+    /// PEM files with certificates of its information systems and services; relative to this file. Default: `[]`.
+    #[serde(default)]
+    pub certificates: Vec<Spanned<PathBuf>>,
+    /// What it provides.
+    #[serde(default)]
+    pub service: Vec<WrittenService>,
+    /// Its local groups.
+    #[serde(default)]
+    pub local_group: Vec<WrittenGroup>,
+}
+
+/// How information systems must connect.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connecting {
+    /// HTTP is enough.
+    Http,
+    /// HTTPS.
+    Https,
+    /// HTTPS with one of the client's certificates.
+    MutualTls,
+}
+
+/// A service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenService {
+    /// Its code. Required.
+    pub code: Spanned<String>,
+    /// Where it answers, `http://…` or `https://…`. Required.
+    pub url: Spanned<String>,
+    /// `rest` or `openapi`. Default: `rest`.
+    #[serde(default)]
+    pub kind: Kind,
+    /// From request to the head of its answer. Default: `60 s`.
+    #[serde(default = "default_timeout", deserialize_with = "span")]
+    pub timeout: Duration,
+    /// Whether an HTTPS service must show one of the client's certificates. Default: `true`.
+    #[serde(default = "default_true")]
+    pub verify_tls: bool,
+    /// Whether it serves. Default: `true`.
+    #[serde(default = "default_true")]
+    pub enabled: bool,
+    /// What callers are told while it does not serve. Default: `Out of order`.
+    #[serde(default = "default_notice")]
+    pub notice: String,
+    /// Who may call all of it. Default: `[]`.
+    #[serde(default)]
+    pub allow: Vec<Spanned<WrittenSubject>>,
+    /// Its endpoints.
+    #[serde(default)]
+    pub endpoint: Vec<WrittenEndpoint>,
+}
+
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// REST.
+    #[default]
+    Rest,
+    /// REST, described by an OpenAPI document.
+    OpenApi,
+}
+
+/// An endpoint of a service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenEndpoint {
+    /// HTTP method in upper case, or `*`. Default: `*`.
+    #[serde(default = "default_method")]
+    pub method: Spanned<String>,
+    /// Path pattern: `*` stands for anything without a slash, `**` for anything. Required.
+    pub path: String,
+    /// Who may call it. Default: `[]`.
+    #[serde(default)]
+    pub allow: Vec<Spanned<WrittenSubject>>,
+}
+
+/// Whom a right is given to: exactly one key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenSubject {
+    /// A client, `INSTANCE/CLASS/CODE/SUBSYSTEM`.
+    pub client: Option<String>,
+    /// A global group, `INSTANCE/CODE`.
+    pub group: Option<String>,
+    /// A local group of this client, by code.
+    pub local_group: Option<String>,
+}
+
+/// A local group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenGroup {
+    /// Its code. Required.
+    pub code: Spanned<String>,
+    /// Who is in it. Default: `[]`.
+    #[serde(default)]
+    pub members: Vec<Spanned<String>>,
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+fn default_notice() -> String {
+    "Out of order".to_owned()
+}
+
+fn default_method() -> Spanned<String> {
+    Spanned::new(0..0, "*".to_owned())
+}
+
+/// Codes that name metaservices. Spec: trust-and-configuration §5.4.
+const RESERVED: [&str; 8] = [
+    "listClients",
+    "listMethods",
+    "allowedMethods",
+    "getWsdl",
+    "getOpenAPI",
+    "getSecurityServerMetrics",
+    "getSecurityServerOperationalData",
+    "getSecurityServerHealthData",
+];
+
+/// Longest certificate file.
+const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Turns what is written into what is used; knows the text, to say the line of what it refuses.
+struct Check<'a> {
+    file: &'a Path,
+    text: &'a str,
+    instance: &'a str,
+}
+
+/// Checks the text of a `server.toml`; files it names are relative to `file`, clients must be of `instance`.
+pub(super) fn check(text: &str, file: &Path, instance: &str) -> Result<ServerConf, ConfError> {
+    let written: File = super::parse(text, file)?;
+    let check = Check { file, text, instance };
+    let mut clients = BTreeMap::new();
+    for client in &written.client {
+        let checked = check.client(client)?;
+        if let Some(earlier) = clients.insert(checked.id.clone(), checked) {
+            return Err(check.refuse(&client.id, "id", format!("{} stands here twice", earlier.id), None));
+        }
+    }
+    Ok(ServerConf::new(clients))
+}
+
+impl Check<'_> {
+    fn refuse<T>(&self, at: &Spanned<T>, key: &str, text: String, hint: Option<&str>) -> ConfError {
+        ConfError::Refused {
+            file: self.file.to_owned(),
+            key: format!("line {}: {key}", line_of(self.text, at.span().start)),
+            text,
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    fn client(&self, written: &WrittenClient) -> Result<Client, ConfError> {
+        let id = self.client_id(&written.id, written.id.get_ref())?;
+        if id.member.instance != self.instance {
+            let text = format!("{id} is of another instance, expected one of {}", self.instance);
+            return Err(self.refuse(&written.id, "id", text, None));
+        }
+        let mut certificates = Vec::new();
+        for path in &written.certificates {
+            certificates.extend(self.certificates(path)?);
+        }
+        let connection = match written.connection.get_ref() {
+            Connecting::Http => Connection::Http,
+            Connecting::Https => Connection::Https,
+            Connecting::MutualTls => Connection::MutualTls,
+        };
+        if connection == Connection::MutualTls && certificates.is_empty() {
+            let text =
+                format!("mutual-tls without `certificates`: no information system could speak for {id}");
+            let hint = "list the PEM files of its information systems' TLS certificates";
+            return Err(self.refuse(&written.connection, "connection", text, Some(hint)));
+        }
+        let local_groups = self.groups(&written.local_group)?;
+        let mut services: Vec<Service> = Vec::new();
+        for service in &written.service {
+            let checked = self.service(service, &local_groups, !certificates.is_empty())?;
+            if services.iter().any(|s| s.code.eq_ignore_ascii_case(&checked.code)) {
+                let text = format!("{id} has {} twice (letter case aside)", checked.code);
+                return Err(self.refuse(&service.code, "code", text, None));
+            }
+            services.push(checked);
+        }
+        Ok(Client { id, connection, certificates, services, local_groups })
+    }
+
+    fn client_id<T>(&self, at: &Spanned<T>, text: &str) -> Result<ClientId, ConfError> {
+        text.parse().map_err(|error| self.refuse(at, "client", format!("{error}"), None))
+    }
+
+    fn certificates(&self, path: &Spanned<PathBuf>) -> Result<Vec<Vec<u8>>, ConfError> {
+        let file = self.file.parent().unwrap_or(Path::new("")).join(path.get_ref());
+        let bytes = read(&file, CERTIFICATE_FILE_BYTES_MAX)?;
+        let refuse = |text| self.refuse(path, "certificates", format!("{}: {text}", file.display()), None);
+        let ders: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&bytes)
+            .map(|der| der.map(|d| d.to_vec()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| refuse(error.to_string()))?;
+        if ders.is_empty() {
+            return Err(refuse("no PEM certificate in it".to_owned()));
+        }
+        for der in &ders {
+            Certificate::from_der(der).map_err(|error| refuse(error.to_string()))?;
+        }
+        Ok(ders)
+    }
+
+    fn groups(&self, written: &[WrittenGroup]) -> Result<Vec<LocalGroup>, ConfError> {
+        let mut seen = HashSet::new();
+        let mut groups = Vec::new();
+        for group in written {
+            let code = group.code.get_ref();
+            if code.is_empty() || !seen.insert(code) {
+                let text = format!("local group {code:?} is empty or stands here twice");
+                return Err(self.refuse(&group.code, "code", text, None));
+            }
+            let members: Result<_, _> =
+                group.members.iter().map(|m| self.client_id(m, m.get_ref())).collect();
+            groups.push(LocalGroup { code: code.clone(), members: members? });
+        }
+        Ok(groups)
+    }
+
+    fn service(
+        &self,
+        written: &WrittenService,
+        groups: &[LocalGroup],
+        has_certificates: bool,
+    ) -> Result<Service, ConfError> {
+        let code = written.code.get_ref();
+        if code.is_empty() || RESERVED.iter().any(|r| r.eq_ignore_ascii_case(code)) {
+            let text = format!("{code:?} names no service of yours: it is empty or a metaservice's");
+            return Err(self.refuse(&written.code, "code", text, None));
+        }
+        let url = written.url.get_ref();
+        let https = self.scheme_is_https(&written.url)?;
+        let verify_tls = https && written.verify_tls;
+        if verify_tls && !has_certificates {
+            let text = format!("{url} must show a certificate of the client, which has none");
+            let hint =
+                "add the service's certificate to `certificates` of the client, or set `verify_tls = false`";
+            return Err(self.refuse(&written.url, "url", text, Some(hint)));
+        }
+        if written.timeout.is_zero() {
+            let text = format!("timeout of {} is {}, expected more", code, Span(written.timeout));
+            return Err(self.refuse(&written.code, "timeout", text, None));
+        }
+        let mut endpoints = Vec::new();
+        for endpoint in &written.endpoint {
+            endpoints.push(Grant {
+                endpoint: Endpoint {
+                    method: self.method(&endpoint.method)?,
+                    path: PathGlob::new(endpoint.path.as_str()),
+                },
+                allow: self.subjects(&endpoint.allow, groups)?,
+            });
+        }
+        Ok(Service {
+            code: code.clone(),
+            url: url.clone(),
+            kind: match written.kind {
+                Kind::Rest => ServiceKind::Rest,
+                Kind::OpenApi => ServiceKind::OpenApi,
+            },
+            timeout: written.timeout,
+            verify_tls,
+            disabled: (!written.enabled).then(|| written.notice.clone()),
+            allow: self.subjects(&written.allow, groups)?,
+            endpoints,
+        })
+    }
+
+    fn scheme_is_https(&self, url: &Spanned<String>) -> Result<bool, ConfError> {
+        let text = url.get_ref();
+        let refuse = |why: &str| self.refuse(url, "url", format!("{text:?} {why}"), None);
+        let parsed: http::Uri = text.parse().map_err(|_| refuse("is no URL"))?;
+        let host = parsed.host().unwrap_or_default();
+        if host.is_empty() || text.contains(['@', '?', '#']) {
+            return Err(refuse("must have a host and may have neither user, query nor fragment"));
+        }
+        match parsed.scheme_str() {
+            Some("http") => Ok(false),
+            Some("https") => Ok(true),
+            _ => Err(refuse("must begin with http:// or https://")),
+        }
+    }
+
+    fn method(&self, written: &Spanned<String>) -> Result<Option<Method>, ConfError> {
+        let text = written.get_ref();
+        if text == "*" {
+            return Ok(None);
+        }
+        Method::from_name(text).map(Some).ok_or_else(|| {
+            let why = format!("{text:?} is no method of REST calls, expected one in upper case or \"*\"");
+            self.refuse(written, "method", why, None)
+        })
+    }
+
+    fn subjects(
+        &self,
+        written: &[Spanned<WrittenSubject>],
+        groups: &[LocalGroup],
+    ) -> Result<Vec<Subject>, ConfError> {
+        written.iter().map(|subject| self.subject(subject, groups)).collect()
+    }
+
+    fn subject(
+        &self,
+        written: &Spanned<WrittenSubject>,
+        groups: &[LocalGroup],
+    ) -> Result<Subject, ConfError> {
+        let refuse = |text| self.refuse(written, "allow", text, None);
+        let subject = written.get_ref();
+        match (&subject.client, &subject.group, &subject.local_group) {
+            (Some(client), None, None) => Ok(Subject::Client(self.client_id(written, client)?)),
+            (None, Some(group), None) => match group.split_once('/') {
+                Some((instance, code)) if !instance.is_empty() && !code.is_empty() => {
+                    Ok(Subject::GlobalGroup { instance: instance.to_owned(), code: code.to_owned() })
+                }
+                _ => Err(refuse(format!("{group:?} is no global group, expected INSTANCE/CODE"))),
+            },
+            (None, None, Some(code)) => {
+                if !groups.iter().any(|g| &g.code == code) {
+                    return Err(refuse(format!("the client has no local group {code:?}")));
+                }
+                Ok(Subject::LocalGroup(code.clone()))
+            }
+            _ => Err(refuse("expected exactly one of `client`, `group` and `local_group`".to_owned())),
+        }
+    }
+}

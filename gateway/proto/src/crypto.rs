@@ -449,9 +449,14 @@ fn pad_fixed(signature: &[u8], field: usize) -> Option<Vec<u8>> {
 }
 
 fn fixed_from_der(signature: &[u8], field: usize) -> Option<Vec<u8>> {
-    let mut inside = der::single(signature).ok()?.reader();
+    let mut outer = Reader::new(signature);
+    let mut inside = outer.sequence().ok()?;
+    outer.end().ok()?;
     let (r, s) = (inside.integer().ok()?, inside.integer().ok()?);
     inside.end().ok()?;
+    if [r, s].iter().any(|n| n.first().is_some_and(|b| b & 0x80 != 0)) {
+        return None;
+    }
     let (r, s) = (r.strip_prefix(&[0]).unwrap_or(r), s.strip_prefix(&[0]).unwrap_or(s));
     (r.len() <= field && s.len() <= field).then(|| join_padded(r, s, field))
 }

@@ -4,7 +4,7 @@
 
 use super::Name;
 use crate::crypto::{CryptoError, DigestAlgorithm, EcdsaForm, PublicKey, SignatureAlgorithm};
-use crate::der::{self, DerError};
+use crate::der::{DerError, Reader, tag};
 use crate::limits;
 use crate::time::UnixTime;
 use std::fmt;
@@ -109,7 +109,7 @@ impl Certificate {
             return Err(malformed(format!("{} bytes after it", rest.len())));
         }
         let unreadable = |e: DerError| malformed(e.to_string());
-        let (tbs, outer_algorithm) = spans(bytes).map_err(unreadable)?;
+        let outline = outline(bytes).map_err(unreadable)?;
         if parsed.signature_algorithm != parsed.tbs_certificate.signature {
             return Err(malformed("two different signature algorithms".to_owned()));
         }
@@ -121,9 +121,9 @@ impl Certificate {
         let spki = parsed.public_key().raw;
         Ok(Self {
             der: bytes.to_vec(),
-            tbs,
-            signature: parsed.signature_value.data.to_vec(),
-            algorithm: SignatureAlgorithm::from_identifier(outer_algorithm),
+            tbs: outline.tbs,
+            signature: outline.signature.to_vec(),
+            algorithm: SignatureAlgorithm::from_identifier(outline.algorithm),
             subject: Name::from_der(parsed.subject().as_raw()).map_err(unreadable)?,
             issuer: Name::from_der(parsed.issuer().as_raw()).map_err(unreadable)?,
             subject_text: parsed.subject().to_string(),
@@ -327,13 +327,24 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Where the signed part lies in a certificate, and its outer algorithm identifier.
-fn spans(bytes: &[u8]) -> Result<((usize, usize), &[u8]), DerError> {
-    let whole = der::single(bytes)?;
-    let header = whole.raw.len() - whole.content.len();
-    let mut inside = whole.reader();
-    let tbs = inside.value()?;
-    Ok(((header, header + tbs.raw.len()), inside.value()?.raw))
+/// Where the signed part lies in a certificate, its outer algorithm identifier, and its signature.
+fn outline(bytes: &[u8]) -> Result<Outline<'_>, DerError> {
+    let mut whole = Reader::new(bytes);
+    let content = whole.expect(tag::SEQUENCE)?;
+    whole.end()?;
+    let header = content.raw.len() - content.content.len();
+    let mut inside = content.reader();
+    let signed = inside.expect(tag::SEQUENCE)?;
+    let algorithm = inside.expect(tag::SEQUENCE)?.raw;
+    let signature = inside.bits()?;
+    inside.end()?;
+    Ok(Outline { tbs: (header, header + signed.raw.len()), algorithm, signature })
+}
+
+struct Outline<'a> {
+    tbs: (usize, usize),
+    algorithm: &'a [u8],
+    signature: &'a [u8],
 }
 
 #[derive(Default)]

@@ -339,72 +339,76 @@ mod tests {
     fn subjects_name_members() {
         use Profile::{Basic, BasicAcme, Ejbca, FiVrk, Fo, Is, SkEsteId, SkKlass3};
         let server = "DEV/GOV/M1/SS1";
-        let rows: &[(Profile, &[(Attribute, &str)], &str)] = &[
-            (Basic, &[(CN, "Name"), (CATEGORY, "GOV"), (SERIAL, "M1")], "HERE/GOV/M1"),
-            (BasicAcme, &[(CN, "Name"), (CATEGORY, "GOV"), (SERIAL, "M1")], "HERE/GOV/M1"),
-            (Ejbca, &[(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
-            (FiVrk, &[(C, "FI"), (O, "Test client"), (CN, "4321"), (SERIAL, "DEV/ss2/COM")], "DEV/COM/4321"),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "4321"), (SERIAL, "DEV/ss2/COM//")], "DEV/COM/4321"),
-            (FiVrk, &[(C, "FI"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
-            (FiVrk, &[(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
-            (Fo, &[(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, server)], "DEV/GOV/M1"),
-            (Is, &[(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, server)], "DEV/GOV/M1"),
-            (Is, &[(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
-            (SkKlass3, &[(ORG_ID, "NTREE-12345678"), (SERIAL, "70000000")], "HERE/COM/12345678"),
-            (SkKlass3, &[(ORG_ID, "GO:EE-1")], "HERE/GOV/1"),
-            (SkKlass3, &[(ORG_ID, "NP:EE-1")], "HERE/NGO/1"),
-            (SkKlass3, &[(ORG_ID, "VATEE-1")], "HERE/NEE/VATEE-1"),
-            (SkKlass3, &[(SERIAL, "10000000")], "HERE/COM/10000000"),
-            (SkKlass3, &[(SERIAL, "6abcdefg")], "HERE/COM/6abcdefg"),
-            (SkKlass3, &[(SERIAL, "70000000")], "HERE/GOV/70000000"),
-            (SkKlass3, &[(SERIAL, "90000000")], "HERE/NGO/90000000"),
-            (SkEsteId, &[(CN, "x"), (SERIAL, "37001010000")], "HERE/PERSON/37001010000"),
+        let rows = [
+            (Basic, vec![(CN, "Name"), (CATEGORY, "GOV"), (SERIAL, "M1")], "HERE/GOV/M1"),
+            (BasicAcme, vec![(CN, "Name"), (CATEGORY, "GOV"), (SERIAL, "M1")], "HERE/GOV/M1"),
+            (Ejbca, vec![(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
+            (
+                FiVrk,
+                vec![(C, "FI"), (O, "Test client"), (CN, "4321"), (SERIAL, "DEV/ss2/COM")],
+                "DEV/COM/4321",
+            ),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "4321"), (SERIAL, "DEV/ss2/COM//")], "DEV/COM/4321"),
+            (FiVrk, vec![(C, "FI"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
+            (FiVrk, vec![(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
+            (Fo, vec![(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, server)], "DEV/GOV/M1"),
+            (Is, vec![(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, server)], "DEV/GOV/M1"),
+            (Is, vec![(C, "DEV"), (O, "GOV"), (CN, "M1")], "DEV/GOV/M1"),
+            (SkKlass3, vec![(ORG_ID, "NTREE-12345678"), (SERIAL, "70000000")], "HERE/COM/12345678"),
+            (SkKlass3, vec![(ORG_ID, "GO:EE-1")], "HERE/GOV/1"),
+            (SkKlass3, vec![(ORG_ID, "NP:EE-1")], "HERE/NGO/1"),
+            (SkKlass3, vec![(ORG_ID, "VATEE-1")], "HERE/NEE/VATEE-1"),
+            (SkKlass3, vec![(SERIAL, "10000000")], "HERE/COM/10000000"),
+            (SkKlass3, vec![(SERIAL, "6abcdefg")], "HERE/COM/6abcdefg"),
+            (SkKlass3, vec![(SERIAL, "70000000")], "HERE/GOV/70000000"),
+            (SkKlass3, vec![(SERIAL, "90000000")], "HERE/NGO/90000000"),
+            (SkEsteId, vec![(CN, "x"), (SERIAL, "37001010000")], "HERE/PERSON/37001010000"),
         ];
         for (profile, subject, expected) in rows {
-            let found = read(*profile, subject).map(|m| format!("{}/{}/{}", m.instance, m.class, m.code));
-            assert_eq!(found.as_deref(), Ok(*expected), "{profile:?} {subject:?}");
+            let found = read(profile, &subject).map(|m| format!("{}/{}/{}", m.instance, m.class, m.code));
+            assert_eq!(found.as_deref(), Ok(expected), "{profile:?} {subject:?}");
         }
     }
 
     #[test]
     fn a_missing_attribute_is_refused() {
         use Profile::{Basic, Ejbca, FiVrk, Fo, Is, SkEsteId, SkKlass3};
-        let rows: &[(Profile, &[(Attribute, &str)], &str)] = &[
-            (Basic, &[(CN, "Name"), (SERIAL, "M1")], "businessCategory"),
-            (Basic, &[(CN, "Name"), (CATEGORY, "GOV")], "serialNumber"),
-            (Ejbca, &[(C, "DEV"), (CN, "M1")], "O"),
-            (FiVrk, &[(C, "FI"), (CN, "M1"), (SERIAL, "DEV/ss2/COM")], "O"),
-            (FiVrk, &[(C, "FI"), (O, "x"), (SERIAL, "DEV/ss2/COM")], "CN"),
-            (Fo, &[(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "serialNumber"),
-            (Is, &[(C, "IS"), (O, "DEV"), (CN, "M1"), (SERIAL, "x")], "OU"),
-            (Is, &[(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "serialNumber"),
-            (SkKlass3, &[(CN, "x")], "serialNumber"),
-            (SkEsteId, &[(CN, "x")], "serialNumber"),
+        let rows = [
+            (Basic, vec![(CN, "Name"), (SERIAL, "M1")], "businessCategory"),
+            (Basic, vec![(CN, "Name"), (CATEGORY, "GOV")], "serialNumber"),
+            (Ejbca, vec![(C, "DEV"), (CN, "M1")], "O"),
+            (FiVrk, vec![(C, "FI"), (CN, "M1"), (SERIAL, "DEV/ss2/COM")], "O"),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (SERIAL, "DEV/ss2/COM")], "CN"),
+            (Fo, vec![(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "serialNumber"),
+            (Is, vec![(C, "IS"), (O, "DEV"), (CN, "M1"), (SERIAL, "x")], "OU"),
+            (Is, vec![(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], "serialNumber"),
+            (SkKlass3, vec![(CN, "x")], "serialNumber"),
+            (SkEsteId, vec![(CN, "x")], "serialNumber"),
         ];
         for (profile, subject, attribute) in rows {
-            assert_eq!(read(*profile, subject), Err(ProfileError::Missing { attribute }), "{profile:?}");
+            assert_eq!(read(profile, &subject), Err(ProfileError::Missing { attribute }), "{profile:?}");
         }
     }
 
     #[test]
     fn a_wrong_value_is_refused() {
         use Profile::{Ejbca, FiVrk, Fo, Is, SkKlass3};
-        let rows: &[(Profile, &[(Attribute, &str)])] = &[
-            (Ejbca, &[(C, "DEV"), (O, ""), (CN, "M1")]),
-            (FiVrk, &[(C, "SE"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2/COM")]),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2")]),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "///")]),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "/ss2/COM")]),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2/COM/x")]),
-            (FiVrk, &[(C, "SE"), (O, "DEV"), (OU, "GOV"), (CN, "M1")]),
-            (Fo, &[(C, "DK"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")]),
-            (Is, &[(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")]),
-            (SkKlass3, &[(SERIAL, "00000000")]),
-            (SkKlass3, &[(SERIAL, "1234567")]),
-            (SkKlass3, &[(SERIAL, "x2345678")]),
+        let rows = [
+            (Ejbca, vec![(C, "DEV"), (O, ""), (CN, "M1")]),
+            (FiVrk, vec![(C, "SE"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2/COM")]),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2")]),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "///")]),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "/ss2/COM")]),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "1"), (SERIAL, "DEV/ss2/COM/x")]),
+            (FiVrk, vec![(C, "SE"), (O, "DEV"), (OU, "GOV"), (CN, "M1")]),
+            (Fo, vec![(C, "DK"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")]),
+            (Is, vec![(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")]),
+            (SkKlass3, vec![(SERIAL, "00000000")]),
+            (SkKlass3, vec![(SERIAL, "1234567")]),
+            (SkKlass3, vec![(SERIAL, "x2345678")]),
         ];
         for (profile, subject) in rows {
-            let found = read(*profile, subject);
+            let found = read(profile, &subject);
             assert!(matches!(found, Err(ProfileError::Value { .. })), "{profile:?} {subject:?}: {found:?}");
         }
     }
@@ -412,24 +416,24 @@ mod tests {
     #[test]
     fn two_values_for_one_attribute_are_refused() {
         use Profile::{Basic, Ejbca, FiVrk, Fo, Is, SkEsteId, SkKlass3};
-        let rows: &[(Profile, &[(Attribute, &str)], Attribute)] = &[
-            (Basic, &[(CATEGORY, "GOV"), (SERIAL, "M1")], CATEGORY),
-            (Basic, &[(CATEGORY, "GOV"), (SERIAL, "M1")], SERIAL),
-            (Ejbca, &[(C, "DEV"), (O, "GOV"), (CN, "M1")], CN),
-            (FiVrk, &[(C, "FI"), (O, "x"), (CN, "M1"), (SERIAL, "DEV/ss2/COM")], SERIAL),
-            (FiVrk, &[(C, "FI"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], OU),
-            (Fo, &[(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")], O),
-            (Is, &[(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")], C),
-            (SkKlass3, &[(ORG_ID, "GO:EE-1")], ORG_ID),
-            (SkEsteId, &[(SERIAL, "1")], SERIAL),
+        let rows = [
+            (Basic, vec![(CATEGORY, "GOV"), (SERIAL, "M1")], CATEGORY),
+            (Basic, vec![(CATEGORY, "GOV"), (SERIAL, "M1")], SERIAL),
+            (Ejbca, vec![(C, "DEV"), (O, "GOV"), (CN, "M1")], CN),
+            (FiVrk, vec![(C, "FI"), (O, "x"), (CN, "M1"), (SERIAL, "DEV/ss2/COM")], SERIAL),
+            (FiVrk, vec![(C, "FI"), (O, "DEV"), (OU, "GOV"), (CN, "M1")], OU),
+            (Fo, vec![(C, "FO"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")], O),
+            (Is, vec![(C, "IS"), (O, "DEV"), (OU, "GOV"), (CN, "M1"), (SERIAL, "x")], C),
+            (SkKlass3, vec![(ORG_ID, "GO:EE-1")], ORG_ID),
+            (SkEsteId, vec![(SERIAL, "1")], SERIAL),
         ];
         for (profile, subject, twice) in rows {
-            let value = subject.iter().find(|(a, _)| a == twice).unwrap().1;
-            let mut subject = subject.to_vec();
-            assert!(read(*profile, &subject).is_ok());
-            subject.push((*twice, value));
+            let value = subject.iter().find(|(a, _)| *a == twice).unwrap().1;
+            let mut subject = subject.clone();
+            assert!(read(profile, &subject).is_ok());
+            subject.push((twice, value));
             let expected = Err(ProfileError::Ambiguous { attribute: twice.name, found: 2 });
-            assert_eq!(read(*profile, &subject), expected, "{profile:?} {}", twice.name);
+            assert_eq!(read(profile, &subject), expected, "{profile:?} {}", twice.name);
         }
     }
 

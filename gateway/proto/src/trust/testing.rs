@@ -215,7 +215,6 @@ pub(crate) fn vectors() -> Option<std::path::PathBuf> {
     None
 }
 
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }

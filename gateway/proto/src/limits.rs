@@ -60,6 +60,22 @@ pub const TIMESTAMP_BYTES_MAX: usize = 128 * 1024;
 pub const CONTAINER_ENTRY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Entries of an ASiC container.
 pub const CONTAINER_ENTRIES_MAX: usize = ATTACHMENTS_MAX + 32;
+/// Bytes of one attachment in an ASiC container. Spec: message-path §6.2, the largest body a message log keeps.
+pub const CONTAINER_ATTACHMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes that all entries of an ASiC container unpack to.
+pub const CONTAINER_UNPACKED_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of a container inside a message log archive. Spec: message-path §6.6, archives rotate at 32 MiB.
+pub const ARCHIVED_CONTAINER_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Bytes of an archive's `linkinginfo`: 129 and a name for each container.
+pub const LINKING_INFO_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of an ASiC manifest: it lists one object.
+pub const ASIC_MANIFEST_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a zip file, an entry or an offset: beyond it zip needs its 64-bit forms, which are not read.
+pub const ZIP_BYTES_MAX: u64 = 0xffff_fffe;
+/// Bytes of a zip file's directory: 65,535 entries of 255-byte names would be 20 MB, real ones have a tenth.
+pub const ZIP_DIRECTORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of a zip entry's name. Seen: X-Road 7.8 cuts names in archives to 255.
+pub const ZIP_NAME_BYTES_MAX: usize = 255;
 /// Element nesting in a document that is read whole.
 pub const XML_DEPTH_MAX: usize = 64;
 /// Attributes on one element.

@@ -13,6 +13,8 @@
 pub mod batch;
 pub mod c14n;
 mod error;
+#[cfg(test)]
+mod testing;
 pub mod xades;
 
 pub use error::SignatureError;

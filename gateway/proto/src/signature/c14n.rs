@@ -99,11 +99,7 @@ impl Method {
     ///
     /// # Errors
     /// [`C14nError`].
-    pub fn document(
-        &self,
-        document: &Document<'_>,
-        out: &mut impl FnMut(&[u8]),
-    ) -> Result<(), C14nError> {
+    pub fn document(&self, document: &Document<'_>, out: &mut impl FnMut(&[u8])) -> Result<(), C14nError> {
         let mut walk = Walk { method: self, source: document.input_text(), rendered: Vec::new(), out };
         let mut after = false;
         for node in document.root().children() {

@@ -13,6 +13,7 @@
 pub mod batch;
 pub mod c14n;
 mod error;
+mod form;
 #[cfg(test)]
 mod testing;
 pub mod xades;

@@ -1,38 +1,23 @@
 //! What the tests of this room share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Whether a missing tool or folder is a failure.
-fn everything_is_required() -> bool {
-    std::env::var("SAATKOND_REQUIRE").is_ok_and(|v| v == "all")
-}
-
-/// Says that a test skips, or fails where nothing may be missing.
-fn missing(what: &str) {
-    assert!(!everything_is_required(), "{what} is missing and SAATKOND_REQUIRE=all");
-    eprintln!("skipped: {what} is missing");
-}
-
-/// The folder with other people's bytes, or `None` with a word of it.
+/// A folder with other people's bytes, or `None` with a word of it.
 pub(super) fn vectors(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var("SAATKOND_VECTORS")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    let found = root.join(folder);
-    if !found.is_dir() {
-        missing(&format!("folder {} (set SAATKOND_VECTORS)", found.display()));
-        return None;
-    }
-    Some(found)
+    Some(crate::trust::testing::vectors()?.join(folder))
 }
 
-/// Whether a program can be started; says so when not.
+/// Whether a program can be started; says so when not, and fails where nothing may be missing.
 pub(super) fn has_tool(name: &str) -> bool {
-    let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        missing(&format!("program {name}"));
+    let started = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if started.is_ok() {
+        return true;
     }
-    found
+    let required = std::env::var("SAATKOND_REQUIRE").is_ok_and(|v| v == "all");
+    assert!(!required, "program {name} is missing");
+    crate::trust::testing::skip(&format!("program {name} is missing"));
+    false
 }
 
 /// Small numbers that look random and are the same in every run.
@@ -55,4 +40,17 @@ impl Dice {
     pub(super) fn pick<'f>(&mut self, faces: &[&'f str]) -> &'f str {
         faces[self.roll(faces.len())]
     }
+}
+
+/// Base64, blanks allowed.
+pub(super) fn unbase64(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    let text: String = text.split_ascii_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+/// A part digested with SHA-512.
+pub(super) fn part(name: &str, bytes: &[u8]) -> super::PartDigest {
+    let algorithm = crate::crypto::DigestAlgorithm::Sha512;
+    super::PartDigest { name: name.to_owned(), algorithm, digest: algorithm.digest(bytes) }
 }

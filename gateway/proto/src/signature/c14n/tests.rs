@@ -29,8 +29,7 @@ const EXCLUSIVE_COMMENTS: &str = "http://www.w3.org/2001/10/xml-exc-c14n#WithCom
 fn a_document_loses_its_declaration_and_gains_end_tags() {
     let xml = "<?xml version=\"1.0\"?>\n<!-- one -->\n<?pi  some data?>\n<a   b = 'x\"&#9;&#10;&#13;&lt;' a='1'\r\n><c/>\r\n\
                &#13;<![CDATA[<&>]]></a>\n<!-- two -->";
-    let element =
-        "<a a=\"1\" b=\"x&quot;&#x9;&#xA;&#xD;&lt;\"><c></c>\n&#xD;&lt;&amp;&gt;</a>";
+    let element = "<a a=\"1\" b=\"x&quot;&#x9;&#xA;&#xD;&lt;\"><c></c>\n&#xD;&lt;&amp;&gt;</a>";
     assert_eq!(canonical(xml, INCLUSIVE, "", None), format!("<?pi some data?>\n{element}"));
     let all = format!("<!-- one -->\n<?pi some data?>\n{element}\n<!-- two -->");
     assert_eq!(canonical(xml, COMMENTS, "", None), all);
@@ -93,7 +92,12 @@ fn generated(dice: &mut Dice) -> String {
     let mut apex = false;
     let top = [("p", "urn:p"), ("q", "urn:q")];
     out.push_str("<p:top xmlns:p=\"urn:p\" xmlns:q=\"urn:q\"");
-    out.push_str(dice.pick(&["", " xmlns=\"urn:d\"", " xml:lang=\"en\"", " xml:space=\"preserve\" xml:lang='et'"]));
+    out.push_str(dice.pick(&[
+        "",
+        " xmlns=\"urn:d\"",
+        " xml:lang=\"en\"",
+        " xml:space=\"preserve\" xml:lang='et'",
+    ]));
     out.push('>');
     for _ in 0..3 {
         element(dice, &mut out, &mut apex, &top, 0);
@@ -137,7 +141,18 @@ fn element(dice: &mut Dice, out: &mut String, apex: &mut bool, scope: &[(&str, &
         }
         taken.push(expanded);
         let colon = if prefix.is_empty() { "" } else { ":" };
-        let text = dice.pick(&["", "v", "a b", "&amp;&lt;&gt;&quot;", "&#13;&#xA;&#9;", "x\ty", "x\r\ny", "a\nb\rc", "õ>", "'"]);
+        let text = dice.pick(&[
+            "",
+            "v",
+            "a b",
+            "&amp;&lt;&gt;&quot;",
+            "&#13;&#xA;&#9;",
+            "x\ty",
+            "x\r\ny",
+            "a\nb\rc",
+            "õ>",
+            "'",
+        ]);
         out.push_str(&format!(" {prefix}{colon}{local}=\"{text}\""));
     }
     if dice.roll(4) == 0 {
@@ -152,8 +167,20 @@ fn element(dice: &mut Dice, out: &mut String, apex: &mut bool, scope: &[(&str, &
             3 => out.push_str(dice.pick(&["<?pi?>", "<?pi a  b ?>", "<?pi   x?>", "<?pi a\r\nb?>"])),
             4 => out.push_str(dice.pick(&["<![CDATA[<&>]]>", "<![CDATA[]]>", "<![CDATA[\r\n]x]\r]]>"])),
             _ => out.push_str(dice.pick(&[
-                "text", "\n", "\r\n", "\r", "&#13;", "&#13;\r\n", "\r&amp;", "a&lt;b&gt;\"'", "&#xD;&#xA;", "\t", "õäöü", "x\r",
-                "&#x1F600;", "]]&gt;",
+                "text",
+                "\n",
+                "\r\n",
+                "\r",
+                "&#13;",
+                "&#13;\r\n",
+                "\r&amp;",
+                "a&lt;b&gt;\"'",
+                "&#xD;&#xA;",
+                "\t",
+                "õäöü",
+                "x\r",
+                "&#x1F600;",
+                "]]&gt;",
             ])),
         }
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ca`] | issues and revokes certificates: lint with a throw-away key, record the serial, then sign |
 //! | [`index`] | remembers every serial and what became of it; survives a crash at any byte |
+//! | `template` | what a certificate of each purpose looks like |
 //! | [`naming`] | writes members and servers into subjects, as each country's profile wants |
 //! | [`request`] | reads PKCS#10 requests |
 //! | [`key`], [`pem`] | makes, keeps and wipes private keys |
@@ -14,6 +15,7 @@
 //! | [`serve`] | all of these over HTTP, any or all in one process |
 //! | [`federation`] | makes a whole instance in a directory, for the demo and for tests |
 //! | [`verify`] | containers and archives, offline |
+//! | [`span`] | lengths of time as people write them |
 //! | [`cli`], [`exit`] | the commands and what they say |
 //!
 //! Who answers OCSP needs the index and the responder's key, never the authority's own key: the machine on the
@@ -32,5 +34,9 @@ pub mod ocsp;
 pub mod pem;
 pub mod request;
 pub mod serve;
+pub mod span;
+mod template;
+#[cfg(test)]
+mod testing;
 pub mod tsa;
 pub mod verify;

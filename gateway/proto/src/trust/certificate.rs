@@ -85,6 +85,7 @@ pub struct Certificate {
     unknown_critical: bool,
     ocsp_urls: Vec<String>,
     sha256: Vec<u8>,
+    key_sha1: Vec<u8>,
 }
 
 /// clientAuth. Spec: RFC 5280 4.2.1.12.
@@ -118,7 +119,8 @@ impl Certificate {
         for extension in parsed.extensions() {
             usages.take(extension.parsed_extension(), extension.critical);
         }
-        let spki = parsed.public_key().raw;
+        let key = PublicKey::from_spki(parsed.public_key().raw)?;
+        let key_sha1 = DigestAlgorithm::Sha1.digest(key.bits());
         Ok(Self {
             der: bytes.to_vec(),
             tbs: outline.tbs,
@@ -131,7 +133,7 @@ impl Certificate {
             serial: parsed.raw_serial().to_vec(),
             not_before: UnixTime::from_secs(parsed.validity().not_before.timestamp()),
             not_after: UnixTime::from_secs(parsed.validity().not_after.timestamp()),
-            key: PublicKey::from_spki(spki)?,
+            key,
             key_usage: usages.key_usage,
             extended_key_usage: usages.extended,
             key_identifier: usages.key_identifier,
@@ -140,6 +142,7 @@ impl Certificate {
             unknown_critical: usages.unknown_critical,
             ocsp_urls: usages.ocsp_urls,
             sha256: DigestAlgorithm::Sha256.digest(bytes),
+            key_sha1,
         })
     }
 
@@ -292,6 +295,12 @@ impl Certificate {
     #[must_use]
     pub fn sha256(&self) -> &[u8] {
         &self.sha256
+    }
+
+    /// SHA-1 of the public key's bits, by which OCSP names responders.
+    #[must_use]
+    pub fn key_sha1(&self) -> &[u8] {
+        &self.key_sha1
     }
 
     /// Whether subject and issuer are the same.

@@ -15,22 +15,28 @@
 //! | [`world`] | what we believe now: one immutable picture, swapped whole |
 //! | [`messagelog`] | makes what happened durable before anyone is told |
 //! | [`net`] | sockets, TLS, pools and deadlines |
+//! | [`consumer`] | our information system asks |
+//! | [`provider`] | another gateway asks |
 //! | [`jobs`] | what the gateway does unasked |
 //! | [`admin`] | what an operator may see and change |
 
 pub mod admin;
 pub mod clock;
 pub mod conf;
+pub mod consumer;
 pub mod jobs;
 pub mod keys;
 pub mod messagelog;
 pub mod net;
+pub mod provider;
 pub mod world;
 
 use clock::Clock;
 use conf::Conf;
 use keys::Keys;
 use messagelog::{MessageLog, Spool};
+use net::listen::{Listener, Stop};
+use net::{Doors, Net};
 use saatkond_proto::time::UnixTime;
 use std::sync::Arc;
 use world::{PeerStatuses, World, WorldCell};
@@ -52,6 +58,8 @@ pub struct Gateway {
     pub spool: Spool,
     /// OCSP responses that port 5577 of other gateways told.
     pub peer_statuses: PeerStatuses,
+    /// Connections to others.
+    pub net: Net,
 }
 
 impl Gateway {
@@ -65,5 +73,28 @@ impl Gateway {
     #[must_use]
     pub fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Serves all doors until `stop`; returns when what was under way has ended, or was cut.
+    pub async fn serve(self: Arc<Self>, doors: Doors, stop: Stop) {
+        let clients = |door: Option<Listener>, is_tls| {
+            let (gateway, stop) = (Arc::clone(&self), stop.clone());
+            async move {
+                if let Some(door) = door {
+                    consumer::serve(gateway, door, is_tls, stop).await;
+                }
+            }
+        };
+        let servers = async {
+            if let Some(door) = doors.servers {
+                provider::serve(Arc::clone(&self), door, stop.clone()).await;
+            }
+        };
+        let ocsp = async {
+            if let Some(door) = doors.ocsp {
+                provider::ocsp::serve(Arc::clone(&self), door, stop.clone()).await;
+            }
+        };
+        tokio::join!(clients(doors.clients, false), clients(doors.clients_tls, true), servers, ocsp);
     }
 }

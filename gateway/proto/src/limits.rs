@@ -84,3 +84,5 @@ pub const XML_ATTRIBUTES_MAX: usize = 64;
 pub const XML_NAMESPACES_MAX: usize = 32;
 /// Bytes of an element's or attribute's name.
 pub const XML_NAME_BYTES_MAX: usize = 256;
+/// Parts of a signed configuration directory: one of shared parameters for each instance, and a handful of others.
+pub const DIRECTORY_PARTS_MAX: usize = 1024;

@@ -2,10 +2,97 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`listen`] | doors that stand open: accept, bound, answer, drain |
+//! | `framed` | the stream between socket and hyper, which keeps heads as they came |
+//! | [`head`] | one request head, read strictly |
+//! | [`body`] | bodies under a deadline, in and out |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`random`] | ids and boundaries |
 //! | [`tls`] | who must prove what in a handshake |
 
+pub mod body;
 pub mod fetch;
+mod framed;
+pub mod head;
+pub mod listen;
 pub mod random;
 pub mod tls;
+
+use crate::conf::Conf;
+use listen::Listener;
+use std::io;
+use std::net::SocketAddr;
+
+/// The doors of one gateway, bound and not yet open; `None` for one that stays shut.
+#[derive(Debug)]
+pub struct Doors {
+    /// Information systems over HTTP.
+    pub clients: Option<Listener>,
+    /// Information systems over HTTPS.
+    pub clients_tls: Option<Listener>,
+    /// Other gateways: messages.
+    pub servers: Option<Listener>,
+    /// Other gateways: OCSP responses of our certificates.
+    pub ocsp: Option<Listener>,
+}
+
+/// A door that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for {who}: {source}")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// For whom: `information systems`, `other gateways`.
+    pub who: &'static str,
+    /// The key of `gateway.toml` that names it.
+    pub key: &'static str,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Doors {
+    /// Binds all doors that the configuration names.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub async fn bind(conf: &Conf) -> Result<Self, BindError> {
+        let (clients_max, servers_max) =
+            (conf.limits.client_connections_max, conf.limits.server_connections_max);
+        let listen = &conf.listen;
+        // One gateway's address takes at most half of what all others share with it.
+        let half = servers_max.div_ceil(2).max(1);
+        let servers = bind(listen.servers, servers_max, "other gateways", "listen.servers").await?;
+        let ocsp = bind(listen.ocsp, servers_max, "other gateways", "listen.ocsp").await?;
+        Ok(Self {
+            clients: bind(listen.clients, clients_max, "information systems", "listen.clients").await?,
+            clients_tls: bind(listen.clients_tls, clients_max, "information systems", "listen.clients_tls")
+                .await?,
+            servers: servers.map(|door| door.each_address(half)),
+            ocsp: ocsp.map(|door| door.each_address(half)),
+        })
+    }
+}
+
+async fn bind(
+    address: Option<SocketAddr>,
+    connections_max: usize,
+    who: &'static str,
+    key: &'static str,
+) -> Result<Option<Listener>, BindError> {
+    let Some(address) = address else { return Ok(None) };
+    let bound = Listener::bind(address, connections_max).await;
+    bound.map(Some).map_err(|source| BindError { address, who, key, source })
+}
+
+/// What this gateway keeps of its connections to others: pools, TLS configurations, who answered fastest.
+#[derive(Debug)]
+pub struct Net {}
+
+impl Net {
+    /// Nothing is connected yet.
+    #[must_use]
+    pub fn new(conf: &Conf) -> Self {
+        let _ = conf;
+        Self {}
+    }
+}

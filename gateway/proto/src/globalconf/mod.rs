@@ -10,6 +10,7 @@
 //! | [`locations`] | where to ask in which order, and for which version |
 //! | [`layout`] | the same as files, in X-Road's own layout |
 //! | [`lookup`] | one immutable picture of all this, and the questions it answers |
+//! | `picture` | one instance of that picture, with its indexes |
 //! | `read`, `write` | how the documents above are taken apart and put together |
 //!
 //! Spec: PR-GCONF; trust-and-configuration §1 and §2. Seen: versions 2 to 6, as X-Road 7.8 publishes and reads them.
@@ -20,6 +21,7 @@ pub mod layout;
 pub mod locations;
 pub mod lookup;
 pub mod options;
+mod picture;
 pub mod private;
 mod read;
 pub mod shared;

@@ -13,6 +13,9 @@
 pub mod batch;
 pub mod c14n;
 mod error;
+mod form;
+#[cfg(test)]
+mod testing;
 pub mod xades;
 
 pub use error::SignatureError;

@@ -3,7 +3,10 @@
 //! One model for all versions; what a version does not know is dropped when it is written and absent when it is read.
 //! Spec: trust-and-configuration §2.1–2.4.
 
-use super::read::ParamsError;
+mod read;
+mod write;
+
+use crate::crypto::DigestAlgorithm;
 use crate::id::{ClientId, MemberId, ServerId};
 use std::time::Duration;
 
@@ -186,27 +189,47 @@ pub struct MemberClass {
 }
 
 impl SharedParams {
-    /// Reads a document of this version.
-    ///
-    /// # Errors
-    /// [`ParamsError`].
-    pub fn from_xml(bytes: &[u8], version: u8) -> Result<Self, ParamsError> {
-        let _ = bytes;
-        Err(ParamsError::Version { found: u32::from(version) })
-    }
-
-    /// Writes the document in this version, whatever [`SharedParams::version`] says.
-    ///
-    /// # Errors
-    /// [`ParamsError`] for what no reader would take, such as a server whose owner is not among the members.
-    pub fn to_xml(&self, version: u8) -> Result<Vec<u8>, ParamsError> {
-        Err(ParamsError::Version { found: u32::from(version) })
+    /// What authentication certificates are digested with in a document of this version.
+    #[must_use]
+    pub const fn auth_cert_digest(version: u8) -> DigestAlgorithm {
+        if version <= super::VERSION_MIN { DigestAlgorithm::Sha1 } else { DigestAlgorithm::Sha256 }
     }
 }
 
 impl SecurityServer {
     /// Registers an authentication certificate, so that every version lists it.
     pub fn register(&mut self, certificate_der: &[u8]) {
-        let _ = certificate_der;
+        for algorithm in [DigestAlgorithm::Sha1, DigestAlgorithm::Sha256] {
+            self.auth_cert_hashes.push(algorithm.digest(certificate_der));
+        }
+    }
+}
+
+impl CostType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Free, Self::Paid, Self::Undefined];
+
+    /// As it stands in the document.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Free => "FREE",
+            Self::Paid => "PAID",
+            Self::Undefined => "UNDEFINED",
+        }
+    }
+}
+
+impl CsrFormat {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Pem, Self::Der];
+
+    /// As it stands in the document.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Pem => "PEM",
+            Self::Der => "DER",
+        }
     }
 }

@@ -1,0 +1,242 @@
+//! Bodies: what comes in piece by piece under a deadline, and what goes out in parts.
+
+use crate::messagelog::{SpoolError, SpoolReader, Spooled};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A body that comes in.
+#[derive(Debug)]
+pub struct Incoming {
+    body: hyper::body::Incoming,
+    idle: Duration,
+}
+
+/// A body that did not come whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The connection broke, or the framing.
+    #[error("the body ended early: {0}")]
+    Broken(#[from] hyper::Error),
+    /// Nothing came for too long.
+    #[error("no more of the body came within {allowed:?}")]
+    Late {
+        /// How long we waited.
+        allowed: Duration,
+    },
+    /// It is larger than what it must be read into.
+    #[error("the body has more than {bytes_max} bytes")]
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+}
+
+impl Incoming {
+    /// Wraps hyper's body; `idle` is how long the next piece may take.
+    pub(crate) const fn new(body: hyper::body::Incoming, idle: Duration) -> Self {
+        Self { body, idle }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`BodyError`]; a body that broke off never ends with `None`.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
+            match frame.map_err(|_| BodyError::Late { allowed: self.idle })? {
+                None => return Ok(None),
+                Some(frame) => match frame?.into_data() {
+                    Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                    Ok(_) | Err(_) => {}
+                },
+            }
+        }
+    }
+
+    /// All of it, when it is small.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub async fn whole(&mut self, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            if whole.len() + bytes.len() > bytes_max {
+                return Err(BodyError::TooLarge { bytes_max });
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole)
+    }
+
+    /// Whether nothing comes at all: known without waiting.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+//------------ Outgoing ------------------------------------------------------
+
+/// A body that goes out, part by part.
+#[derive(Default)]
+pub struct Outgoing {
+    parts: VecDeque<Part>,
+    reading: Option<Reading>,
+    /// Whether its length is told to the other side, or hidden in chunks.
+    is_sized: bool,
+}
+
+#[derive(Debug)]
+enum Part {
+    Bytes(Bytes),
+    Spooled(Spooled),
+    Seal(Bytes, Handed),
+}
+
+/// Tells whether the seal of a message has been handed over.
+#[derive(Debug, Clone, Default)]
+pub struct Handed(Arc<AtomicBool>);
+
+/// A read of the spool under way: the reader comes back with the piece.
+struct Reading(Pin<Box<dyn Future<Output = Read> + Send>>);
+
+struct Read {
+    reader: SpoolReader,
+    piece: Result<Option<Bytes>, SpoolError>,
+}
+
+impl Handed {
+    /// Whether the first byte of the seal may have left. False means for certain that it has not.
+    #[must_use]
+    pub fn is_handed(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Outgoing {
+    /// A body whose length is told.
+    #[must_use]
+    pub fn sized() -> Self {
+        Self { is_sized: true, ..Self::default() }
+    }
+
+    /// A body that goes in chunks.
+    #[must_use]
+    pub fn chunked() -> Self {
+        Self::default()
+    }
+
+    /// Adds bytes.
+    #[must_use]
+    pub fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        if !bytes.is_empty() {
+            self.parts.push_back(Part::Bytes(bytes));
+        }
+        self
+    }
+
+    /// Adds a body from the spool.
+    #[must_use]
+    pub fn spooled(mut self, body: &Spooled) -> Self {
+        match body.memory() {
+            Some(bytes) => self.bytes(bytes.clone()),
+            None => {
+                self.parts.push_back(Part::Spooled(body.clone()));
+                self
+            }
+        }
+    }
+
+    /// Adds the bytes that make the message valid; `handed` tells from then on whether they were handed over.
+    #[must_use]
+    pub fn seal(mut self, bytes: impl Into<Bytes>, handed: &Handed) -> Self {
+        self.parts.push_back(Part::Seal(bytes.into(), handed.clone()));
+        self
+    }
+
+    fn left(&self) -> u64 {
+        self.parts.iter().map(Part::len).sum()
+    }
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) | Self::Seal(bytes, _) => bytes.len() as u64,
+            Self::Spooled(body) => body.len(),
+        }
+    }
+}
+
+impl Reading {
+    fn start(mut reader: SpoolReader) -> Self {
+        Self(Box::pin(async move {
+            let piece = reader.next().await;
+            Read { reader, piece }
+        }))
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = SpoolError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SpoolError>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let Read { reader, piece } = ready!(reading.0.as_mut().poll(cx));
+                self.reading = None;
+                if let Some(piece) = piece? {
+                    self.reading = Some(Reading::start(reader));
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+                continue;
+            }
+            match self.parts.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Part::Bytes(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Some(Part::Seal(bytes, handed)) => {
+                    handed.0.store(true, Ordering::SeqCst);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Part::Spooled(body)) => self.reading = Some(Reading::start(body.reader())),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.reading.is_none() && self.parts.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // hyper asks before the first piece is taken.
+        if self.is_sized && self.reading.is_none() {
+            SizeHint::with_exact(self.left())
+        } else {
+            SizeHint::default()
+        }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outgoing({} bytes in {} parts)", self.left(), self.parts.len())
+    }
+}

@@ -1,5 +1,4 @@
 //! Verifies containers and archives, offline: who said what, when, under which certificate, and what is not proven.
-//!
 
 use crate::exit::{Exit, Failure, Streams};
 use std::path::PathBuf;

@@ -109,3 +109,6 @@ impl From<std::io::Error> for ZipError {
         Self::Io(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,8 +187,8 @@ pub(super) fn dos(when: UnixTime) -> (u16, u16) {
         Err(_) => (0, 0x0021),
         Ok(years) if years > 127 => (0xbf7d, 0xff9f),
         Ok(years) => {
-            let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second) / 2;
-            (time, years << 9 | u16::from(month) << 5 | u16::from(day))
+            let time = (u16::from(hour) << 11) | (u16::from(minute) << 5) | (u16::from(second) / 2);
+            (time, (years << 9) | (u16::from(month) << 5) | u16::from(day))
         }
     }
 }

@@ -216,6 +216,9 @@ impl SignatureAlgorithm {
         if oid == OID_PSS {
             return Some(Self { scheme: Scheme::RsaPss, digest: pss_digest(&mut inside)? });
         }
+        if !matches!(inside.rest(), [] | [tag::NULL, 0]) {
+            return None;
+        }
         let (_, scheme, digest) = SIGNATURE_OIDS.iter().find(|(o, ..)| *o == oid)?;
         Some(Self { scheme: *scheme, digest: *digest })
     }

@@ -158,7 +158,7 @@ fn forms_that_mean_the_same_hold() {
 fn no_bit_may_change() {
     let s = scene();
     let made = Made { is_embedded: false, ..s.made() };
-    let mut cas = vec![approved(&s.root)];
+    let mut cas = [approved(&s.root)];
     cas[0].top = service(&s.root, Some(&s.responder));
     let listed: Vec<&ApprovedCa> = cas.iter().collect();
     let holds = |bytes: &[u8]| {
@@ -311,7 +311,7 @@ fn the_same_authority_in_another_certificate_is_the_authority() {
     let signer = Party { key: new_key(), certificate };
     let found = s.verify(&Made { signer: &signer, ..s.made() });
     assert_eq!(found, Err(OcspError::Signature(CryptoError::BadSignature)));
-    let mut cas = vec![approved(&s.root)];
+    let mut cas = [approved(&s.root)];
     cas[0].top.certificate = Arc::clone(&signer.certificate);
     let listed: Vec<&ApprovedCa> = cas.iter().collect();
     let made = Made { signer: &s.root, is_embedded: false, ..s.made() };

@@ -4,6 +4,10 @@
 pub const PART_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a MIME boundary. Spec: RFC 2046 5.1.1.
 pub const BOUNDARY_BYTES_MAX: usize = 70;
+/// Bytes of white space behind a boundary on its line; nobody sends any, RFC 2046 5.1.1 allows them.
+pub const BOUNDARY_PADDING_BYTES_MAX: usize = 64;
+/// Bytes of text before the first and between nested and outer boundary; X-Road sends one line end.
+pub const PREAMBLE_BYTES_MAX: usize = 4 * 1024;
 /// OCSP response parts in one message; a chain has at most [`CHAIN_CERTS_MAX`] certificates, some peers repeat one.
 pub const OCSP_PARTS_MAX: usize = 16;
 /// Bytes of one OCSP response; real ones have 1–4 KB with the responder's certificate inside.

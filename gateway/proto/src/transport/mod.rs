@@ -5,6 +5,8 @@
 
 pub mod mime;
 pub mod read;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod write;
 
 /// HTTP header: the digest algorithm of the parts. Mandatory for every multipart, and case-sensitive in answers.

@@ -1,8 +1,11 @@
 //! Writes what a peer reads: head, body, seal; the signature last.
 //!
-//! Spec: message-path §2.7, §2.8, byte for byte as X-Road's `MultipartEncoder.java` writes it.
+//! Spec: message-path §2.7, §2.8. Seen: byte for byte as X-Road's `MultipartEncoder.java` writes it; its receivers take
+//! any boundary, and it makes them of `xtop` or `xatt` and 30 letters.
 
 use crate::fault::SoapFault;
+use crate::limits;
+use crate::message::rest::{is_token, to_latin1};
 
 /// A part with a fixed content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +28,22 @@ pub enum Part {
     Fault,
 }
 
+/// A header that cannot stand in a part, or a boundary that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} cannot stand in a multipart message")]
+pub struct WriteError {
+    /// What cannot.
+    pub text: String,
+}
+
+/// Frames the parts of one message. Every function returns the bytes to send; what stands between them is the body.
+#[derive(Debug)]
+pub struct Writer {
+    boundary: String,
+    attachments: Option<String>,
+    begun: bool,
+}
+
 impl Part {
     /// The content type as it stands on the wire. Spec: message-path §2.8.
     #[must_use]
@@ -42,38 +61,27 @@ impl Part {
     }
 }
 
-/// A header that cannot stand in a part, or a boundary that is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} cannot stand in a multipart message")]
-pub struct WriteError {
-    /// What cannot.
-    pub text: String,
-}
-
-/// Frames the parts of one message. Every function returns the bytes to send; what stands between them is the body.
-#[derive(Debug)]
-pub struct Writer {
-    boundary: String,
-}
-
 impl Writer {
     /// Begins a message; see [`boundary`].
     ///
     /// # Errors
-    /// [`WriteError`] for a boundary outside RFC 2046 5.1.1.
+    /// [`WriteError`] for a boundary that would need quoting, or is too long.
     pub fn new(boundary: &str) -> Result<Self, WriteError> {
-        Ok(Self { boundary: boundary.to_owned() })
+        check_boundary(boundary)?;
+        Ok(Self { boundary: boundary.to_owned(), attachments: None, begun: false })
     }
 
     /// The HTTP `Content-Type` of the message.
     #[must_use]
     pub fn content_type(&self) -> String {
-        format!("multipart/mixed; charset=UTF-8; boundary={}", self.boundary)
+        multipart(&self.boundary)
     }
 
     /// What goes before the body of a part.
-    pub fn part(&mut self, _part: Part) -> Vec<u8> {
-        Vec::new()
+    pub fn part(&mut self, part: Part) -> Vec<u8> {
+        let mut out = self.delimiter();
+        out.extend(format!("content-type: {}\r\n\r\n", part.content_type()).into_bytes());
+        out
     }
 
     /// A part that is at hand whole.
@@ -89,35 +97,46 @@ impl Writer {
     /// [`WriteError`] for a header with a line end in it.
     pub fn envelope(
         &mut self,
-        _content_type: &str,
-        _headers: &[(String, String)],
+        content_type: &str,
+        headers: &[(String, String)],
     ) -> Result<Vec<u8>, WriteError> {
-        Ok(Vec::new())
+        let head = head(Some(content_type), headers)?;
+        Ok([self.delimiter(), head].concat())
     }
 
-    /// Opens the nested multipart of attachments.
+    /// Opens the nested multipart of attachments. Seen: it begins with an empty preamble, one line end.
     ///
     /// # Errors
-    /// [`WriteError`] for a boundary outside RFC 2046 5.1.1.
-    pub fn open_attachments(&mut self, _boundary: &str) -> Result<Vec<u8>, WriteError> {
-        Ok(Vec::new())
+    /// [`WriteError`] for a boundary that would need quoting, is too long, or begins as the outer one does.
+    pub fn open_attachments(&mut self, boundary: &str) -> Result<Vec<u8>, WriteError> {
+        check_boundary(boundary)?;
+        if boundary.starts_with(&self.boundary) || self.boundary.starts_with(boundary) {
+            return Err(WriteError { text: boundary.to_owned() });
+        }
+        let opened = [self.delimiter(), head(Some(&multipart(boundary)), &[])?].concat();
+        self.attachments = Some(boundary.to_owned());
+        Ok(opened)
     }
 
-    /// What goes before the body of an attachment.
+    /// What goes before the body of an attachment; [`Writer::open_attachments`] must have been called.
     ///
     /// # Errors
     /// [`WriteError`] for a header with a line end in it.
     pub fn attachment(
         &mut self,
-        _content_type: Option<&str>,
-        _headers: &[(String, String)],
+        content_type: Option<&str>,
+        headers: &[(String, String)],
     ) -> Result<Vec<u8>, WriteError> {
-        Ok(Vec::new())
+        let boundary =
+            self.attachments.as_deref().ok_or_else(|| WriteError { text: "attachment".to_owned() })?;
+        let mut out = format!("\r\n--{boundary}\r\n").into_bytes();
+        out.extend(head(content_type, headers)?);
+        Ok(out)
     }
 
     /// Closes the nested multipart.
     pub fn close_attachments(&mut self) -> Vec<u8> {
-        Vec::new()
+        self.attachments.take().map(|b| format!("\r\n--{b}--\r\n").into_bytes()).unwrap_or_default()
     }
 
     /// A fault as the last part; [`Writer::close`] must follow.
@@ -127,9 +146,47 @@ impl Writer {
 
     /// Closes the message.
     #[must_use]
-    pub fn close(self) -> Vec<u8> {
-        Vec::new()
+    pub fn close(mut self) -> Vec<u8> {
+        let mut out = self.close_attachments();
+        out.extend(format!("\r\n--{}--\r\n", self.boundary).into_bytes());
+        out
     }
+
+    /// The line that begins a part. A nested multipart that is still open is closed.
+    fn delimiter(&mut self) -> Vec<u8> {
+        let mut out = self.close_attachments();
+        let line_end = if std::mem::replace(&mut self.begun, true) { "\r\n" } else { "" };
+        out.extend(format!("{line_end}--{}\r\n", self.boundary).into_bytes());
+        out
+    }
+}
+
+fn multipart(boundary: &str) -> String {
+    format!("multipart/mixed; charset=UTF-8; boundary={boundary}")
+}
+
+/// A boundary that stands in a header without quotes.
+fn check_boundary(boundary: &str) -> Result<(), WriteError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b);
+    if (1..=limits::BOUNDARY_BYTES_MAX).contains(&boundary.len()) && boundary.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(WriteError { text: boundary.to_owned() })
+    }
+}
+
+/// Writes a part's head in ISO-8859-1, the empty line at its end included.
+fn head(content_type: Option<&str>, headers: &[(String, String)]) -> Result<Vec<u8>, WriteError> {
+    let mut out = Vec::new();
+    let fixed = content_type.map(|value| ("content-type", value));
+    for (name, value) in fixed.into_iter().chain(headers.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {
+        if !is_token(name) || value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(WriteError { text: format!("{name}: {value}") });
+        }
+        out.extend([to_latin1(name).as_slice(), b": ", &to_latin1(value), b"\r\n"].concat());
+    }
+    out.extend(b"\r\n");
+    Ok(out)
 }
 
 /// Makes a boundary of random bytes: `prefix` (`xtop`, `xatt`) and a letter for each byte; X-Road takes 30.
@@ -141,7 +198,18 @@ pub fn boundary(prefix: &str, random: &[u8]) -> String {
 }
 
 /// Writes the answer of the OCSP port: content type and body. Spec: message-path §5.1.
-#[must_use]
-pub fn ocsp_answer(_boundary: &str, _responses: &[&[u8]]) -> (String, Vec<u8>) {
-    (String::new(), Vec::new())
+///
+/// # Errors
+/// [`WriteError`] for a boundary that would need quoting, or is too long.
+pub fn ocsp_answer(boundary: &str, responses: &[&[u8]]) -> Result<(String, Vec<u8>), WriteError> {
+    check_boundary(boundary)?;
+    let kind = Part::Ocsp.content_type();
+    let mut body = Vec::new();
+    for response in responses {
+        body.extend(format!("--{boundary}\r\nContent-Type: {kind}\r\n\r\n").into_bytes());
+        body.extend_from_slice(response);
+        body.extend(b"\r\n");
+    }
+    body.extend(format!("--{boundary}--\r\n").into_bytes());
+    Ok((format!("multipart/related; type=\"{kind}\"; charset=UTF-8; boundary={boundary}"), body))
 }

@@ -342,7 +342,7 @@ fn shares_scope(node: Node<'_, '_>) -> bool {
 }
 
 /// Writes text with the characters escaped that must be.
-fn text(content: &str, out: &mut impl FnMut(&[u8])) {
+pub(super) fn text(content: &str, out: &mut impl FnMut(&[u8])) {
     escaped(content, out, |byte| match byte {
         b'&' => Some(b"&amp;"),
         b'<' => Some(b"&lt;"),

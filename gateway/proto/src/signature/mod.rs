@@ -16,16 +16,18 @@ mod error;
 mod form;
 #[cfg(test)]
 mod testing;
+mod verify;
 pub mod xades;
 
 pub use error::SignatureError;
+pub use verify::{verify, verify_by};
 pub use xades::{FormError, Outline, outline, signature_value, with_timestamp};
 
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
-use crate::id::ClientId;
 use crate::time::UnixTime;
 use crate::trust::{ApprovedCa, Certificate, OcspPolicy};
 use std::sync::Arc;
+use xades::Signed;
 
 /// The name of the message itself among the parts. Spec: message-path §3.2.
 pub const MESSAGE: &str = "/message.xml";
@@ -128,20 +130,6 @@ impl Verified {
     }
 }
 
-/// Checks that the signature holds at `at`, is `signer`'s, and covers every part.
-///
-/// # Errors
-/// [`SignatureError`]; its code goes below `signature_verification`.
-pub fn verify_by(
-    unverified: Unverified,
-    signer: &ClientId,
-    authorities: &Authorities<'_>,
-    at: UnixTime,
-) -> Result<Verified, SignatureError> {
-    let _ = (unverified, signer, authorities, at);
-    Err(SignatureError::NoPart)
-}
-
 /// What a signer signs with, besides the key.
 #[derive(Debug, Clone)]
 pub struct SignerMaterial {
@@ -168,8 +156,8 @@ pub struct SignatureParts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrepareError {
-    /// No message, or one without parts.
-    #[error("nothing to sign")]
+    /// No message, or one that does not begin with the part `/message.xml`.
+    #[error("nothing to sign, or a message without /message.xml as its first part")]
     NoPart,
     /// A part digested with another algorithm than the chain's.
     #[error("part {name} is digested with {found:?}, expected SHA-512")]
@@ -232,8 +220,46 @@ pub fn prepare(
     algorithm: SignatureAlgorithm,
     at: UnixTime,
 ) -> Result<ToSign, PrepareError> {
-    let _ = (messages, material, algorithm, at);
-    Err(PrepareError::NoPart)
+    let uri = algorithm.uri().ok_or(PrepareError::Algorithm(algorithm))?;
+    check(messages, material)?;
+    let (signed, chains) = if let [parts] = messages
+        && let [only] = parts.as_slice()
+    {
+        (Signed { uri: MESSAGE, media_type: "text/xml", digest: &only.digest }, None)
+    } else {
+        let chains = batch::build(batch::Kind::Signature, messages).ok_or(PrepareError::NoPart)?;
+        (
+            Signed { uri: HASH_CHAIN_RESULT, media_type: "application/hash-chain-result", digest: &[] },
+            Some(chains),
+        )
+    };
+    let digest = chains.as_ref().map(|c| DigestAlgorithm::Sha512.digest(&c.result));
+    let signed = Signed { digest: digest.as_deref().unwrap_or(signed.digest), ..signed };
+    let to_sign = xades::prepare(&signed, material, uri, at);
+    Ok(match chains {
+        None => ToSign { to_sign, hash_chain_result: None, hash_chains: vec![None] },
+        Some(chains) => ToSign {
+            to_sign,
+            hash_chain_result: Some(chains.result.into()),
+            hash_chains: chains.chains.into_iter().map(Some).collect(),
+        },
+    })
+}
+
+/// Nothing is signed that our own verifier would refuse for its form.
+fn check(messages: &[Vec<PartDigest>], material: &SignerMaterial) -> Result<(), PrepareError> {
+    let (expected, found) = (material.intermediates.len() + 1, material.ocsp.len());
+    if expected != found {
+        return Err(PrepareError::Ocsp { expected, found });
+    }
+    let begins = |parts: &Vec<PartDigest>| parts.first().is_some_and(|p| p.name == MESSAGE);
+    if messages.is_empty() || !messages.iter().all(begins) {
+        return Err(PrepareError::NoPart);
+    }
+    match messages.iter().flatten().find(|p| p.algorithm != DigestAlgorithm::Sha512) {
+        Some(part) => Err(PrepareError::Digest { name: part.name.clone(), found: part.algorithm }),
+        None => Ok(()),
+    }
 }
 
 /// Signs one or many messages with one signature.

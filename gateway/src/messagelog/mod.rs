@@ -2,25 +2,60 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`entry`] | what is recorded |
 //! | [`spool`] | bodies under way: memory first, then a file |
-//! | [`entry`] | what one record says |
+//! | [`codec`] | what a record's bytes say |
+//! | `frame`, `sum` | how records lie in a segment: framed, summed, chained |
+//! | `disk`, `store` | the files: written; walked through and read |
+//! | `writer` | the one thread that writes: one sync for all that waits |
+//! | `bodies` | bodies too large for a record |
+//! | `index` | where each record lies; rebuilt at start |
+//! | [`reader`] | looks into a log without disturbing it |
+//! | [`export`] | a record and its proof as one file |
+//! | [`stamp`] | what is time-stamped, and what happens when that fails |
+//!
+//! Store: `log/`. Trusted for what it holds, not for what it proves: each record carries its own signature and, later, its
+//! time-stamp. Its thief reads every message; who can write to it can destroy evidence, not make any.
 
+mod bodies;
+pub mod codec;
+mod disk;
 pub mod entry;
+pub mod export;
+mod frame;
+mod index;
+pub mod reader;
 pub mod spool;
+pub mod stamp;
+mod store;
+mod sum;
+mod writer;
 
+pub use codec::{Attachment, Content, Message, Stamp};
 pub use entry::{Direction, Entry, Kind, Record};
-pub use spool::{Spool, SpoolError, SpoolReader, SpoolWriter, Spooled};
+pub use reader::LogReader;
+pub use spool::{Bounds, Spool, SpoolError, SpoolReader, SpoolWriter, Spooled};
 
 use crate::clock::Clock;
-use crate::conf;
+use crate::conf::{self, Beyond};
+use disk::{Directory, Disk};
+use index::Index;
+use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
+use saatkond_proto::time::UnixTime;
+use stamp::Stamping;
 use std::fmt;
+use std::fs::{self, File};
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+use writer::{Order, Writer};
 
 /// How the log is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// Sizes, and what happens to large bodies.
     pub log: conf::Log,
@@ -28,12 +63,21 @@ pub struct Policy {
     pub timestamping: conf::Timestamping,
 }
 
-/// The message log of this gateway. Cheap to clone.
+/// The message log of this gateway. Cheap to clone; it is closed when the last clone is dropped.
 #[derive(Clone)]
 pub struct MessageLog(Arc<Shared>);
 
 struct Shared {
     dir: PathBuf,
+    clock: Clock,
+    policy: Policy,
+    index: Arc<Mutex<Index>>,
+    stamping: Mutex<Stamping>,
+    /// `None` once the log is closed.
+    queue: Option<mpsc::Sender<Order>>,
+    writer: Option<JoinHandle<()>>,
+    /// Held for as long as the log is open.
+    _lock: File,
 }
 
 /// Something that is durably in the message log. Only [`MessageLog::record`] makes one.
@@ -64,17 +108,17 @@ impl<T> Deref for Recorded<T> {
     }
 }
 
-/// A message log that cannot be opened or did not take a record.
+/// A message log that cannot be opened, read, or did not take a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The disk failed; nothing is taken until the log is opened anew.
+    /// The disk failed.
     #[error("message log at {}: {source}", dir.display())]
     Disk {
         /// Where the log is kept.
         dir: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Another process has it.
     #[error("message log at {} is in use by another process", dir.display())]
@@ -82,6 +126,35 @@ pub enum LogError {
         /// Where the log is kept.
         dir: PathBuf,
     },
+    /// It was made by another version of this program.
+    #[error("message log at {} has version {found:?}, expected {expected:?}", dir.display())]
+    Version {
+        /// Where the log is kept.
+        dir: PathBuf,
+        /// What its version file says.
+        found: String,
+        /// What this program keeps.
+        expected: &'static str,
+    },
+    /// Records that were acknowledged do not hold any more.
+    #[error("message log is damaged: {} at byte {offset}: {text}", file.display())]
+    Damaged {
+        /// The segment.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What does not hold.
+        text: String,
+    },
+    /// No record of this number.
+    #[error("no record {number} in the message log")]
+    NoRecord {
+        /// The number asked for.
+        number: u64,
+    },
+    /// The writing thread is gone.
+    #[error("the message log is closed")]
+    Closed,
     /// A body is larger than the log keeps, and such messages are refused.
     #[error("body has {found} bytes, the message log keeps at most {allowed}")]
     BodyTooLarge {
@@ -97,23 +170,31 @@ pub enum LogError {
     #[error("time-stamping has been failing since {since}")]
     TimestampingFailed {
         /// Since when.
-        since: saatkond_proto::time::UnixTime,
+        since: UnixTime,
     },
 }
 
 impl From<LogError> for Fault {
     fn from(error: LogError) -> Self {
         let (leaf, detail) = match &error {
-            LogError::BodyTooLarge { .. } => (Leaf::LoggingFailed, error.to_string()),
             LogError::NoTimestamper => (Leaf::NoTimestampingProviderFound, error.to_string()),
             LogError::TimestampingFailed { .. } => (Leaf::TimestampingFailed, error.to_string()),
-            LogError::Disk { .. } | LogError::InUse { .. } => {
-                (Leaf::LoggingFailed, "the message log did not take the record".to_owned())
-            }
+            LogError::BodyTooLarge { .. } => (Leaf::LoggingFailed, error.to_string()),
+            LogError::Disk { .. }
+            | LogError::InUse { .. }
+            | LogError::Version { .. }
+            | LogError::Damaged { .. }
+            | LogError::NoRecord { .. }
+            | LogError::Closed => (Leaf::LoggingFailed, "the message log did not take the record".to_owned()),
         };
         Self::new(leaf, detail).because(error)
     }
 }
+
+/// The version of the log's files.
+const VERSION: &str = "1\n";
+/// Records that may wait for the writer; more wait with their senders.
+const QUEUE_RECORDS_MAX: usize = 4096;
 
 impl MessageLog {
     /// Opens the log in `dir`, which is made when missing; drops a torn tail, which nobody was told of.
@@ -121,8 +202,38 @@ impl MessageLog {
     /// # Errors
     /// [`LogError`].
     pub fn open(dir: &Path, clock: Clock, policy: Policy) -> Result<Self, LogError> {
-        let _ = (clock, policy);
-        Ok(Self(Arc::new(Shared { dir: dir.to_owned() })))
+        let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(disk)?;
+        Self::open_on(Arc::new(Directory(dir.to_owned())), dir, clock, policy)
+    }
+
+    fn open_on(disk: Arc<dyn Disk>, dir: &Path, clock: Clock, policy: Policy) -> Result<Self, LogError> {
+        let failed = |source| LogError::Disk { dir: dir.to_owned(), source };
+        let lock = lock(dir)?;
+        version(dir)?;
+        bodies::open(dir).map_err(failed)?;
+        let (index, last) = store::scan(dir)?;
+        if let Some(last) = last.as_ref().filter(|l| l.end.tail == frame::Tail::Torn) {
+            let segment = last.header.segment;
+            tracing::warn!(segment, offset = last.end.offset, "message log: torn tail dropped");
+        }
+        let writer = Writer::new(disk, policy.log.segment, index, last).map_err(failed)?;
+        let index = writer.index();
+        let (queue, orders) = mpsc::channel(QUEUE_RECORDS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writer.run(orders))
+            .map_err(failed)?;
+        Ok(Self(Arc::new(Shared {
+            dir: dir.to_owned(),
+            clock,
+            policy,
+            index,
+            stamping: Mutex::new(Stamping::default()),
+            queue: Some(queue),
+            writer: Some(thread),
+            _lock: lock,
+        })))
     }
 
     /// Makes `item` durable. Returns only when it is on disk.
@@ -133,9 +244,98 @@ impl MessageLog {
     /// # Cancel safety
     /// A dropped call may still be recorded; the item is lost to the caller.
     pub async fn record<T: Record>(&self, item: T) -> Result<Recorded<T>, LogError> {
-        let _ = item.entry();
-        let source = std::io::Error::from(std::io::ErrorKind::Unsupported);
-        Err(LogError::Disk { dir: self.0.dir.clone(), source })
+        self.admit()?;
+        let entry = item.entry();
+        let attachments = self.keep(&entry.attachments).await?;
+        let digest = DigestAlgorithm::Sha512.digest(&entry.proof.signature);
+        let message = Message::new(entry, self.0.clock.now(), digest, attachments);
+        let number = self.write(&Content::Message(Box::new(message))).await?;
+        Ok(Recorded { item, number })
+    }
+
+    /// Refuses a message while its record could not be stamped.
+    fn admit(&self) -> Result<(), LogError> {
+        let stamping = self.0.stamping.lock().unwrap_or_else(PoisonError::into_inner);
+        stamping.admit(self.0.clock.now(), self.0.policy.timestamping.failure_allowed)
+    }
+
+    async fn keep(&self, bodies: &[Spooled]) -> Result<Vec<Attachment>, LogError> {
+        let conf::Log { body_max, beyond_body_max, .. } = self.0.policy.log;
+        let largest = bodies.iter().map(Spooled::len).max().unwrap_or(0);
+        let omit = body_max == 0 || beyond_body_max == Beyond::Omit;
+        if largest > body_max && !omit {
+            return Err(LogError::BodyTooLarge { found: largest, allowed: body_max });
+        }
+        let mut kept = Vec::with_capacity(bodies.len());
+        for body in bodies.iter().filter(|b| !b.is_empty()) {
+            // All or none: attachments are told apart by their place.
+            kept.push(if largest > body_max {
+                Attachment::Omitted { digest: body.digest().to_vec(), len: body.len() }
+            } else {
+                self.keep_one(body).await?
+            });
+        }
+        Ok(kept)
+    }
+
+    async fn keep_one(&self, body: &Spooled) -> Result<Attachment, LogError> {
+        let dir = self.0.dir.clone();
+        let kept = if bodies::is_large(body) {
+            let body = body.clone();
+            let blocking = tokio::task::spawn_blocking(move || bodies::keep(&dir, &body)).await;
+            blocking.map_err(io::Error::other).and_then(|kept| kept)
+        } else {
+            bodies::keep(&dir, body)
+        };
+        kept.map_err(|source| self.disk_failed(source))
+    }
+
+    async fn write(&self, content: &Content) -> Result<u64, LogError> {
+        let (order, outcome) = Order::new(content);
+        let queue = self.0.queue.as_ref().ok_or(LogError::Closed)?;
+        queue.send(order).await.map_err(|_| LogError::Closed)?;
+        let written = outcome.await.map_err(|_| LogError::Closed)?;
+        written.map_err(|refused| self.disk_failed(refused.into()))
+    }
+
+    fn disk_failed(&self, source: io::Error) -> LogError {
+        LogError::Disk { dir: self.0.dir.clone(), source }
+    }
+
+    /// Takes one record out of the log.
+    ///
+    /// # Errors
+    /// [`LogError::NoRecord`], [`LogError::Disk`], [`LogError::Damaged`].
+    pub fn read(&self, number: u64) -> Result<Content, LogError> {
+        let row = self.index().row(number).ok_or(LogError::NoRecord { number })?;
+        store::read_record(&self.0.dir, number, row)
+    }
+
+    /// How many records the log holds.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        let numbers = self.index().numbers();
+        numbers.end - numbers.start
+    }
+
+    /// Whether the log holds no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        self.0.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    /// Lets the writer finish what waits, then gives the directory back.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
     }
 }
 
@@ -144,3 +344,30 @@ impl fmt::Debug for MessageLog {
         write!(f, "MessageLog({})", self.0.dir.display())
     }
 }
+
+fn lock(dir: &Path) -> Result<File, LogError> {
+    let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
+    let file = File::create(dir.join("lock")).map_err(disk)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(LogError::InUse { dir: dir.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => Err(disk(source)),
+    }
+}
+
+/// Writes the version file of a new log; refuses another version's.
+fn version(dir: &Path) -> Result<(), LogError> {
+    let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
+    let file = dir.join("version");
+    match fs::read_to_string(&file) {
+        Ok(found) if found == VERSION => Ok(()),
+        Ok(found) => Err(LogError::Version { dir: dir.to_owned(), found, expected: VERSION }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::write(&file, VERSION).and_then(|()| disk::sync_dir(dir)).map_err(disk)
+        }
+        Err(error) => Err(disk(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Looks into a log without disturbing it: beside the process that writes it, or where no process does.
+
+use super::codec::{Content, Message, Stamp};
+use super::index::Index;
+use super::{LogError, export, store};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// A log as it was when it was opened.
+#[derive(Debug)]
+pub struct LogReader {
+    dir: PathBuf,
+    index: Index,
+}
+
+/// A message in the log, with its number and what stamps it.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The record's number.
+    pub number: u64,
+    /// The record of its time-stamp.
+    pub stamp: Option<u64>,
+    /// The message.
+    pub message: Message,
+}
+
+impl LogReader {
+    /// Reads the log in `dir` as it is now; every sum and the whole chain are checked.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`], [`LogError::Damaged`].
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        let (index, _) = store::scan(dir)?;
+        Ok(Self { dir: dir.to_owned(), index })
+    }
+
+    /// The numbers of all records, ascending; messages and time-stamps.
+    #[must_use]
+    pub fn numbers(&self) -> std::ops::Range<u64> {
+        self.index.numbers()
+    }
+
+    /// Messages that have no time-stamp.
+    #[must_use]
+    pub fn unstamped(&self) -> usize {
+        self.index.unstamped_count()
+    }
+
+    /// A message; `None` when the record is a time-stamp.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn message(&self, number: u64) -> Result<Option<Found>, LogError> {
+        let row = self.index.row(number).ok_or(LogError::NoRecord { number })?;
+        match store::read_record(&self.dir, number, row)? {
+            Content::Message(message) => {
+                let stamp = (row.stamp != 0).then_some(row.stamp);
+                Ok(Some(Found { number, stamp, message: *message }))
+            }
+            Content::Stamp(_) => Ok(None),
+        }
+    }
+
+    /// The messages of a query, oldest first.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn of_query(&self, query_id: &str) -> Result<Vec<Found>, LogError> {
+        let mut found = Vec::new();
+        for number in self.index.of_query(query_id) {
+            found.extend(self.message(number)?.filter(|f| f.message.query_id == query_id));
+        }
+        Ok(found)
+    }
+
+    /// A time-stamp record; `None` when the record is a message.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn stamp(&self, number: u64) -> Result<Option<Stamp>, LogError> {
+        let row = self.index.row(number).ok_or(LogError::NoRecord { number })?;
+        match store::read_record(&self.dir, number, row)? {
+            Content::Stamp(stamp) => Ok(Some(stamp)),
+            Content::Message(_) => Ok(None),
+        }
+    }
+
+    /// Writes a message and its proof as an ASiC-E container.
+    ///
+    /// # Errors
+    /// [`export::ExportError`].
+    pub fn export<W: Write + Seek>(&self, found: &Found, sink: W) -> Result<W, export::ExportError> {
+        let stamp = match found.stamp {
+            Some(number) => self.stamp(number)?,
+            None => None,
+        };
+        export::write(&self.dir, found, stamp.as_ref(), sink)
+    }
+}

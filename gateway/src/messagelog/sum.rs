@@ -1,0 +1,15 @@
+//! SHA-256 sums of the log's own bookkeeping.
+
+/// A SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sum(pub(super) [u8; 32]);
+
+/// The sum of `parts`, one after the other.
+pub(super) fn sum_of(parts: &[&[u8]]) -> Sum {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let digest = context.finish();
+    Sum(digest.as_ref().try_into().unwrap_or_default())
+}

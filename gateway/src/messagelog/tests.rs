@@ -1,0 +1,554 @@
+use super::disk::{SegmentFile, name_of};
+use super::*;
+use bytes::Bytes;
+use saatkond_proto::id::MemberId;
+use saatkond_proto::signature::SignatureParts;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A directory of its own for one test; it goes with the value.
+pub(crate) struct TestDir(pub(crate) PathBuf);
+
+impl TestDir {
+    pub(crate) fn new(name: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        let path = std::env::temp_dir().join(format!("saatkond-{name}-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Item {
+    query: String,
+    kind: Kind,
+    bodies: Vec<Spooled>,
+}
+
+impl Record for Item {
+    fn entry(&self) -> Entry {
+        let client = MemberId::new("DEV", "GOV", "M1").subsystem("TAX");
+        Entry {
+            kind: self.kind,
+            direction: Direction::Sent,
+            query_id: self.query.clone(),
+            request_id: "r".into(),
+            service: MemberId::new("DEV", "GOV", "M2").subsystem("LAND").service("land"),
+            client,
+            message: Bytes::from(format!("block of {}", self.query)),
+            proof: SignatureParts {
+                signature: format!("<signature of=\"{}\"/>", self.query).into_bytes().into(),
+                hash_chain_result: Some(b"result".as_slice().into()),
+                hash_chain: None,
+            },
+            attachments: self.bodies.clone(),
+        }
+    }
+}
+
+fn item(query: &str) -> Item {
+    Item { query: query.to_owned(), kind: Kind::Request, bodies: Vec::new() }
+}
+
+fn policy(segment: u64) -> Policy {
+    let mut policy = Policy::default();
+    policy.log.segment = segment;
+    policy
+}
+
+fn clock() -> Clock {
+    Clock::wound(UnixTime::from_secs(1_000_000))
+}
+
+fn open(dir: &Path) -> MessageLog {
+    MessageLog::open(dir, clock(), policy(4096)).unwrap()
+}
+
+/// The query ids in a log, in order.
+fn queries(dir: &Path) -> Vec<String> {
+    let reader = LogReader::open(dir).unwrap();
+    reader.numbers().map(|n| reader.message(n).unwrap().unwrap().message.query_id).collect()
+}
+
+/// Copies the files of a log, not its lock.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_are_there_when_the_call_returns_and_after_a_restart() {
+    let dir = TestDir::new("log");
+    let log = open(&dir.0);
+    assert!(log.is_empty());
+    let recorded = log.record(item("a")).await.unwrap();
+    assert_eq!((recorded.number(), recorded.query.as_str()), (1, "a"));
+    assert_eq!(queries(&dir.0), ["a"], "a reader beside the writer sees it");
+    log.record(item("b")).await.unwrap();
+    drop(log);
+    let log = open(&dir.0);
+    assert_eq!(log.len(), 2);
+    assert_eq!(log.record(item("c")).await.unwrap().number(), 3);
+    assert_eq!(queries(&dir.0), ["a", "b", "c"]);
+    let reader = LogReader::open(&dir.0).unwrap();
+    let found = reader.of_query("b").unwrap();
+    assert_eq!(found.len(), 1);
+    let message = &found[0].message;
+    assert_eq!((found[0].number, &message.message[..]), (2, &b"block of b"[..]));
+    assert_eq!(message.time, UnixTime::from_secs(1_000_000));
+    assert_eq!(message.service.to_path(), "DEV/GOV/M2/LAND/land");
+    assert_eq!(&message.proof.signature[..], b"<signature of=\"b\"/>");
+    assert_eq!(message.proof.hash_chain_result.as_deref(), Some(&b"result"[..]));
+    assert_eq!(message.signature_digest, DigestAlgorithm::Sha512.digest(&message.proof.signature));
+    assert!(reader.of_query("x").unwrap().is_empty());
+    assert!(matches!(reader.message(4), Err(LogError::NoRecord { number: 4 })));
+}
+
+#[tokio::test]
+async fn a_log_torn_at_any_byte_of_its_last_record_keeps_all_before_it_and_goes_on() {
+    let dir = TestDir::new("torn");
+    let log = open(&dir.0);
+    log.record(item("a")).await.unwrap();
+    let begin = log.index().row(1).unwrap().offset;
+    log.record(item("b")).await.unwrap();
+    let last = log.index().row(2).unwrap().offset;
+    drop(log);
+    let whole = fs::read(dir.0.join(name_of(1))).unwrap();
+    // Zeros at its very end cannot be told from what was never written, and need not be.
+    let end = whole.iter().rposition(|b| *b != 0).unwrap() + 1;
+    assert!(u64::try_from(end).unwrap() > last + (last - begin) - 16);
+    let torn = TestDir::new("torn-copy");
+    for cut in usize::try_from(last).unwrap()..end {
+        // What was not written is zeros, or what a shorter file lacks, or garbage.
+        let zeros = [&whole[..cut], &vec![0; whole.len() - cut]].concat();
+        let garbage = [&whole[..cut], &[whole[cut] ^ 0x10], &whole[cut + 1..]].concat();
+        let versions = [zeros, whole[..cut].to_vec(), garbage];
+        let path = torn.0.join(name_of(1));
+        copy(&dir.0, &torn.0);
+        fs::write(&path, &versions[cut % 3]).unwrap();
+        let log = open(&torn.0);
+        assert_eq!(log.len(), 1, "cut at {cut}");
+        assert_eq!(log.record(item("c")).await.unwrap().number(), 2);
+        drop(log);
+        assert_eq!(queries(&torn.0), ["a", "c"], "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn every_cut_of_a_batch_drops_the_whole_batch() {
+    let header = frame::Header { segment: 1, record: 1, batch: 1, chain: sum::Sum([0; 32]), salt: [7; 16] };
+    let mut bytes = header.to_bytes();
+    let mut chain = header.chain;
+    let mut ends = Vec::new();
+    for (batch, bodies) in [(1, vec!["a"]), (2, vec!["b", "cc", "ddd"])] {
+        for (index, body) in bodies.iter().enumerate() {
+            let place = frame::Place {
+                batch,
+                index: u32::try_from(index).unwrap(),
+                count: u32::try_from(bodies.len()).unwrap(),
+                record: batch + index as u64,
+            };
+            let digest = sum::sum_of(&[body.as_bytes()]);
+            chain = frame::append(&mut bytes, &header, &chain, place, (body.as_bytes(), &digest));
+        }
+        ends.push(bytes.len());
+    }
+    for cut in ends[0]..ends[1] {
+        let mut cut_bytes = bytes.clone();
+        cut_bytes[cut..].fill(0);
+        let mut walk = frame::Walk::new(&cut_bytes).unwrap();
+        assert_eq!(walk.batch().unwrap().len(), 1);
+        assert!(walk.batch().is_none());
+        let end = walk.end();
+        assert_eq!((end.offset, end.record, end.batch), (ends[0], 2, 2));
+        let expected = if cut == ends[0] { frame::Tail::Clean } else { frame::Tail::Torn };
+        assert_eq!(end.tail, expected, "cut at {cut}");
+        // Pages may reach the disk in any order: the end of the batch without its beginning.
+        let mut hole = bytes.clone();
+        hole[ends[0]..=cut].fill(0);
+        let mut walk = frame::Walk::new(&hole).unwrap();
+        walk.batch().unwrap();
+        assert!(walk.batch().is_none());
+        let expected = if cut + 1 == ends[1] { frame::Tail::Clean } else { frame::Tail::Torn };
+        assert_eq!((walk.end().offset, walk.end().tail), (ends[0], expected), "hole to {cut}");
+    }
+    let mut walk = frame::Walk::new(&bytes).unwrap();
+    assert_eq!([walk.batch().unwrap().len(), walk.batch().unwrap().len()], [1, 3]);
+    assert!(walk.batch().is_none());
+    assert_eq!(walk.end().tail, frame::Tail::Clean);
+}
+
+#[tokio::test]
+async fn an_acknowledged_record_that_does_not_hold_is_damage_at_any_byte() {
+    let dir = TestDir::new("damage");
+    let log = open(&dir.0);
+    for query in ["a", "b", "c"] {
+        log.record(item(query)).await.unwrap();
+    }
+    let begin = usize::try_from(log.index().row(1).unwrap().offset).unwrap();
+    let second = usize::try_from(log.index().row(2).unwrap().offset).unwrap();
+    drop(log);
+    let path = dir.0.join(name_of(1));
+    let whole = fs::read(&path).unwrap();
+    for at in begin..second {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = MessageLog::open(&dir.0, clock(), policy(4096)).unwrap_err();
+        assert!(matches!(error, LogError::Damaged { .. }), "byte {at}: {error}");
+    }
+    for at in 0..begin {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(MessageLog::open(&dir.0, clock(), policy(4096)).is_err(), "byte {at} of the header");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(queries(&dir.0), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn segments_follow_one_another_and_none_may_be_missing() {
+    let dir = TestDir::new("roll");
+    let log = open(&dir.0);
+    let mut expected = Vec::new();
+    for number in 0..40 {
+        let query = format!("q{number}");
+        log.record(item(&query)).await.unwrap();
+        expected.push(query);
+    }
+    // A record larger than a segment gets one of its own.
+    let mut large = item("large");
+    large.bodies = vec![Spooled::from_bytes(vec![1; 20_000].into())];
+    log.record(large).await.unwrap();
+    log.record(item("after")).await.unwrap();
+    expected.extend(["large".to_owned(), "after".to_owned()]);
+    drop(log);
+    assert_eq!(queries(&dir.0), expected);
+    let segments = disk::segments(&dir.0).unwrap();
+    assert!(segments.len() > 3, "{segments:?}");
+    assert!(fs::metadata(dir.0.join(name_of(1))).unwrap().len() < 4096, "a full segment is shortened");
+    assert_eq!(open(&dir.0).len(), 42);
+    // The oldest may be gone (retention); one in between may not.
+    fs::remove_file(dir.0.join(name_of(1))).unwrap();
+    assert!(LogReader::open(&dir.0).unwrap().numbers().start > 1);
+    fs::remove_file(dir.0.join(name_of(3))).unwrap();
+    assert!(matches!(LogReader::open(&dir.0), Err(LogError::Damaged { .. })));
+}
+
+// --- disks that fail -----------------------------------------------------------
+
+/// A disk that can be told to fail, and that counts syncs.
+struct Failing {
+    inner: Directory,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    full: AtomicBool,
+    broken: AtomicBool,
+    held: AtomicBool,
+    syncs: AtomicUsize,
+}
+
+struct FailingFile(Box<dyn SegmentFile>, Arc<State>);
+
+fn storage_full() -> io::Error {
+    io::Error::from(io::ErrorKind::StorageFull)
+}
+
+impl Disk for Failing {
+    fn prepare(&self, len: u64) -> io::Result<()> {
+        if self.state.full.load(Ordering::SeqCst) { Err(storage_full()) } else { self.inner.prepare(len) }
+    }
+
+    fn adopt(&self, segment: u64, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.inner.adopt(segment, header)?;
+        Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
+    }
+
+    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.inner.reopen(segment)?;
+        Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
+    }
+}
+
+impl SegmentFile for FailingFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.1.broken.load(Ordering::SeqCst) {
+            self.0.write_at(&bytes[..bytes.len() / 2], offset)?;
+            return Err(io::Error::other("broken"));
+        }
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.1.syncs.fetch_add(1, Ordering::SeqCst);
+        while self.1.held.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        self.0.sync()
+    }
+
+    fn seal(&mut self, len: u64) -> io::Result<()> {
+        self.0.seal(len)
+    }
+
+    fn blank(&mut self, offset: u64) -> io::Result<()> {
+        self.0.blank(offset)
+    }
+}
+
+fn failing(dir: &Path, segment: u64) -> (MessageLog, Arc<State>) {
+    let state = Arc::new(State::default());
+    let disk = Failing { inner: Directory(dir.to_owned()), state: Arc::clone(&state) };
+    (MessageLog::open_on(Arc::new(disk), dir, clock(), policy(segment)).unwrap(), state)
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_records_until_there_is_space_and_loses_none() {
+    let dir = TestDir::new("full");
+    let (log, state) = failing(&dir.0, 2048);
+    state.full.store(true, Ordering::SeqCst);
+    let mut taken = Vec::new();
+    let mut refused = 0;
+    for number in 0..60 {
+        if number == 40 {
+            state.full.store(false, Ordering::SeqCst);
+        }
+        match log.record(item(&format!("q{number}"))).await {
+            Ok(recorded) => taken.push(recorded.query.clone()),
+            Err(LogError::Disk { source, .. }) => {
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+                refused += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 20, "{refused}");
+    assert!(taken.contains(&"q59".to_owned()));
+    assert_eq!(queries(&dir.0), taken);
+    drop(log);
+    assert_eq!(open(&dir.0).len(), taken.len() as u64);
+}
+
+#[tokio::test]
+async fn after_a_failed_write_nothing_is_taken_until_the_log_is_opened_anew() {
+    let dir = TestDir::new("broken");
+    let (log, state) = failing(&dir.0, 4096);
+    log.record(item("a")).await.unwrap();
+    state.broken.store(true, Ordering::SeqCst);
+    let fault = Fault::from(log.record(item("b")).await.unwrap_err());
+    assert_eq!(fault.code, saatkond_proto::fault::Code::of(Leaf::LoggingFailed));
+    assert!(!fault.detail.contains("saatkond-broken"), "a stranger learns no path of this machine");
+    state.broken.store(false, Ordering::SeqCst);
+    assert!(log.record(item("c")).await.is_err(), "nobody knows what is on disk");
+    drop(log);
+    let log = open(&dir.0);
+    log.record(item("d")).await.unwrap();
+    assert_eq!(queries(&dir.0), ["a", "d"]);
+}
+
+#[tokio::test]
+async fn records_that_wait_share_a_sync() {
+    let dir = TestDir::new("group");
+    let (log, state) = failing(&dir.0, 1 << 20);
+    state.held.store(true, Ordering::SeqCst);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let (log, asked) = (log.clone(), Arc::clone(&asked));
+        calls.spawn(async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            log.record(item(&format!("q{number}"))).await.unwrap().number()
+        });
+    }
+    // The first sync is held until every call has asked.
+    while asked.load(Ordering::SeqCst) < 200 {
+        tokio::task::yield_now().await;
+    }
+    state.held.store(false, Ordering::SeqCst);
+    let mut numbers = calls.join_all().await;
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
+    let syncs = state.syncs.load(Ordering::SeqCst);
+    assert!(syncs <= 2, "{syncs} syncs for 200 records");
+    assert_eq!(queries(&dir.0).len(), 200);
+}
+
+#[tokio::test]
+async fn a_log_belongs_to_one_process_and_one_version() {
+    let dir = TestDir::new("lock");
+    let log = open(&dir.0);
+    assert!(matches!(MessageLog::open(&dir.0, clock(), policy(4096)), Err(LogError::InUse { .. })));
+    drop(log);
+    fs::write(dir.0.join("version"), "2\n").unwrap();
+    assert!(matches!(MessageLog::open(&dir.0, clock(), policy(4096)), Err(LogError::Version { .. })));
+}
+
+// --- bodies --------------------------------------------------------------------
+
+async fn spooled(spool: &Spool, bytes: &[u8]) -> Spooled {
+    let mut writer = spool.writer();
+    for piece in bytes.chunks(10_000) {
+        writer.write(piece).await.unwrap();
+    }
+    writer.finish().await.unwrap()
+}
+
+async fn whole(body: &Spooled) -> Vec<u8> {
+    let (mut reader, mut out) = (body.reader(), Vec::new());
+    while let Some(piece) = reader.next().await.unwrap() {
+        out.extend_from_slice(&piece);
+    }
+    out
+}
+
+fn spool_in(dir: &Path) -> Spool {
+    let bounds = Bounds { memory: 64 << 10, body_max: 3 << 20, files_max: 4 << 20 };
+    Spool::open(&dir.join("spool"), bounds).unwrap()
+}
+
+fn files(dir: &Path) -> usize {
+    fs::read_dir(dir).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_body_goes_to_a_file_when_it_grows_and_the_file_goes_with_it() {
+    let dir = TestDir::new("spool");
+    let spool = spool_in(&dir.0);
+    let small = spooled(&spool, &[1; 64 << 10]).await;
+    assert!(small.memory().is_some());
+    assert_eq!(files(&dir.0.join("spool")), 0);
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|n| n.to_le_bytes()[0]).collect();
+    let large = spooled(&spool, &bytes).await;
+    assert!(large.memory().is_none());
+    assert_eq!(large.digest(), DigestAlgorithm::Sha512.digest(&bytes));
+    assert_eq!(whole(&large).await, bytes);
+    assert_eq!(whole(&large.clone()).await, bytes, "and once more");
+    assert_eq!(files(&dir.0.join("spool")), 1);
+    drop(large);
+    assert_eq!(files(&dir.0.join("spool")), 0);
+    // A writer that is dropped halfway leaves nothing either.
+    let mut writer = spool.writer();
+    writer.write(&bytes).await.unwrap();
+    drop(writer);
+    assert_eq!(files(&dir.0.join("spool")), 0);
+}
+
+#[tokio::test]
+async fn a_spool_has_bounds_and_gives_back_what_it_took() {
+    let dir = TestDir::new("bounds");
+    let spool = spool_in(&dir.0);
+    let mut writer = spool.writer();
+    assert!(matches!(writer.write(&vec![0; (3 << 20) + 1]).await, Err(SpoolError::TooLarge { .. })));
+    drop(writer);
+    let first = spooled(&spool, &vec![0; 3 << 20]).await;
+    let mut writer = spool.writer();
+    let full = writer.write(&vec![0; 2 << 20]).await;
+    assert!(matches!(full, Err(SpoolError::Full { .. })), "{full:?}");
+    drop((writer, first));
+    assert_eq!(spooled(&spool, &vec![0; 3 << 20]).await.len(), 3 << 20);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_in_the_spool_is_removed() {
+    let dir = TestDir::new("left");
+    fs::create_dir_all(dir.0.join("spool")).unwrap();
+    fs::write(dir.0.join("spool/7.body"), "left").unwrap();
+    fs::write(dir.0.join("spool/notes"), "not ours").unwrap();
+    let _spool = spool_in(&dir.0);
+    assert_eq!(files(&dir.0.join("spool")), 1);
+}
+
+#[tokio::test]
+async fn a_large_body_is_a_file_of_its_own_before_its_record_is() {
+    let dir = TestDir::new("bodies");
+    let spool = spool_in(&dir.0);
+    let log = MessageLog::open(&dir.0.join("log"), clock(), policy(4096)).unwrap();
+    let bytes = vec![3; 300_000];
+    let mut with = item("a");
+    with.bodies =
+        vec![spooled(&spool, &bytes).await, spooled(&spool, b"small").await, spooled(&spool, b"").await];
+    let digest = with.bodies[0].digest().to_vec();
+    drop(log.record(with).await.unwrap());
+    assert_eq!(files(&dir.0.join("spool")), 0, "the spool's name is gone, the log's stays");
+    let found = LogReader::open(&dir.0.join("log")).unwrap().message(1).unwrap().unwrap();
+    let expected = [
+        Attachment::File { digest: digest.clone(), len: 300_000 },
+        Attachment::Inline(Bytes::from_static(b"small")),
+    ];
+    assert_eq!(found.message.attachments, expected);
+    assert_eq!(fs::read(bodies::path_of(&dir.0.join("log"), &digest)).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_refused_or_left_out_as_the_operator_says() {
+    let body = Spooled::from_bytes(vec![0; 101].into());
+    for (body_max, beyond, taken) in [
+        (100, Beyond::Refuse, false),
+        (100, Beyond::Omit, true),
+        (0, Beyond::Refuse, true),
+        (101, Beyond::Refuse, true),
+    ] {
+        let dir = TestDir::new("beyond");
+        let mut policy = policy(4096);
+        policy.log.body_max = body_max;
+        policy.log.beyond_body_max = beyond;
+        let log = MessageLog::open(&dir.0, clock(), policy).unwrap();
+        let mut with = item("a");
+        with.bodies = vec![body.clone()];
+        let outcome = log.record(with).await;
+        if !taken {
+            let fault = Fault::from(outcome.unwrap_err());
+            assert_eq!(fault.code, saatkond_proto::fault::Code::of(Leaf::LoggingFailed));
+            assert!(fault.detail.contains("101 bytes"), "{fault}");
+            assert!(log.is_empty());
+            continue;
+        }
+        outcome.unwrap();
+        let found = LogReader::open(&dir.0).unwrap().message(1).unwrap().unwrap();
+        let omitted = Attachment::Omitted { digest: body.digest().to_vec(), len: 101 };
+        assert_eq!(found.message.attachments[0] == omitted, body_max != 101);
+    }
+}
+
+// --- time-stamps ---------------------------------------------------------------
+
+#[tokio::test]
+async fn messages_are_refused_when_stamping_has_failed_for_too_long() {
+    let dir = TestDir::new("stamping");
+    let clock = clock();
+    let log = MessageLog::open(&dir.0, clock.clone(), policy(4096)).unwrap();
+    log.stamping_fails();
+    clock.advance(Duration::from_secs(2 * 3600));
+    log.stamping_fails();
+    clock.advance(Duration::from_secs(2 * 3600));
+    log.record(item("at the limit")).await.unwrap();
+    clock.advance(Duration::from_millis(1));
+    let error = log.record(item("late")).await.unwrap_err();
+    assert!(
+        matches!(error, LogError::TimestampingFailed { since } if since == UnixTime::from_secs(1_000_000))
+    );
+    assert_eq!(Fault::from(error).code, saatkond_proto::fault::Code::of(Leaf::TimestampingFailed));
+    log.stamping_works();
+    log.record(item("again")).await.unwrap();
+    log.set_timestamper_known(false);
+    let fault = Fault::from(log.record(item("none")).await.unwrap_err());
+    assert_eq!(fault.code, saatkond_proto::fault::Code::of(Leaf::NoTimestampingProviderFound));
+    log.set_timestamper_known(true);
+    assert_eq!(log.record(item("known")).await.unwrap().number(), 3);
+}

@@ -1,0 +1,228 @@
+//! The one thread that writes: gathers what waits, writes it, syncs once, then tells.
+
+use super::codec::Content;
+use super::disk::{Disk, SegmentFile};
+use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, Place, Tail};
+use super::index::{Index, Note};
+use super::store::Last;
+use super::sum::{Sum, sum_of};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+
+/// Records that one batch may have.
+const BATCH_RECORDS_MAX: usize = 1024;
+/// Bytes at which a batch takes no more.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A record on its way to disk.
+pub(super) struct Order {
+    body: Vec<u8>,
+    digest: Sum,
+    note: Note,
+    reply: oneshot::Sender<Result<u64, Refused>>,
+}
+
+/// Why a record was not written; every order of a batch gets its copy.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        Self::new(refused.kind, refused.text)
+    }
+}
+
+impl From<&io::Error> for Refused {
+    fn from(error: &io::Error) -> Self {
+        Self { kind: error.kind(), text: error.to_string() }
+    }
+}
+
+impl Order {
+    /// An order and where its outcome will be told.
+    pub(super) fn new(content: &Content) -> (Self, oneshot::Receiver<Result<u64, Refused>>) {
+        let (reply, outcome) = oneshot::channel();
+        let body = content.to_bytes();
+        let digest = sum_of(&[&body]);
+        (Self { body, digest, note: Note::of(content), reply }, outcome)
+    }
+}
+
+/// The writer's state. It belongs to its thread alone; only the index is shared.
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    file: Box<dyn SegmentFile>,
+    header: Header,
+    at: u64,
+    chain: Sum,
+    batch: u64,
+    record: u64,
+    /// Bytes of a segment.
+    size: u64,
+    index: Arc<Mutex<Index>>,
+    prepared: Option<JoinHandle<io::Result<()>>>,
+    failed: Option<Refused>,
+}
+
+impl Writer {
+    /// Goes on after `last`, or begins the first segment.
+    pub(super) fn new(disk: Arc<dyn Disk>, size: u64, index: Index, last: Option<Last>) -> io::Result<Self> {
+        let (file, header, at, chain, batch, record) = match last {
+            Some(Last { header, end }) => {
+                let mut file = disk.reopen(header.segment)?;
+                if end.tail == Tail::Torn {
+                    file.blank(end.offset as u64)?;
+                }
+                (file, header, end.offset as u64, end.chain, end.batch, end.record)
+            }
+            None => {
+                let header =
+                    Header { segment: 1, record: 1, batch: 1, chain: Sum([0; 32]), salt: random_salt()? };
+                disk.prepare(size)?;
+                let file = disk.adopt(1, &header.to_bytes())?;
+                let chain = header.chain;
+                (file, header, HEADER_BYTES as u64, chain, 1, 1)
+            }
+        };
+        let index = Arc::new(Mutex::new(index));
+        let mut writer =
+            Self { disk, file, header, at, chain, batch, record, size, index, prepared: None, failed: None };
+        writer.prepare_next();
+        Ok(writer)
+    }
+
+    pub(super) fn index(&self) -> Arc<Mutex<Index>> {
+        Arc::clone(&self.index)
+    }
+
+    /// Runs until every sender is gone and the queue is empty.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Order>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut bytes = first.body.len();
+            let mut orders = vec![first];
+            while orders.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
+                let Ok(order) = queue.try_recv() else { break };
+                bytes = bytes.saturating_add(order.body.len());
+                orders.push(order);
+            }
+            self.commit(orders);
+        }
+        if let Some(prepared) = self.prepared.take() {
+            let _ = prepared.join();
+        }
+    }
+
+    fn commit(&mut self, orders: Vec<Order>) {
+        match self.write(&orders) {
+            Ok(offsets) => self.tell(orders, &offsets),
+            Err(refused) => {
+                for order in orders {
+                    let _ = order.reply.send(Err(refused.clone()));
+                }
+            }
+        }
+    }
+
+    /// Writes and syncs a batch; gives where each record begins.
+    fn write(&mut self, orders: &[Order]) -> Result<Vec<u64>, Refused> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let bytes: usize = orders.iter().map(|o| FRAME_BYTES + o.body.len()).sum();
+        if self.at.saturating_add(bytes as u64) > self.size && self.at > HEADER_BYTES as u64 {
+            self.roll()?;
+        }
+        let mut out = Vec::with_capacity(bytes);
+        let mut offsets = Vec::with_capacity(orders.len());
+        let mut chain = self.chain;
+        let mut place = Place {
+            batch: self.batch,
+            index: 0,
+            count: u32::try_from(orders.len()).unwrap_or(u32::MAX),
+            record: self.record,
+        };
+        for order in orders {
+            offsets.push(self.at + out.len() as u64);
+            chain = frame::append(&mut out, &self.header, &chain, place, (&order.body, &order.digest));
+            place = Place { index: place.index + 1, record: place.record + 1, ..place };
+        }
+        let written = self.file.write_at(&out, self.at).and_then(|()| self.file.sync());
+        written.map_err(|error| self.fail(&error))?;
+        self.at += out.len() as u64;
+        self.chain = chain;
+        self.batch += 1;
+        Ok(offsets)
+    }
+
+    /// After a failed write or sync nobody knows what is on disk: nothing more is taken until the log is opened anew.
+    fn fail(&mut self, error: &io::Error) -> Refused {
+        let refused = Refused::from(error);
+        tracing::error!(%error, "message log failed; restart when the disk is well");
+        self.failed = Some(refused.clone());
+        refused
+    }
+
+    fn tell(&mut self, orders: Vec<Order>, offsets: &[u64]) {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replies = Vec::with_capacity(orders.len());
+        for (order, offset) in orders.into_iter().zip(offsets) {
+            index.add(self.record, self.header.segment, *offset, order.note);
+            replies.push((order.reply, self.record));
+            self.record += 1;
+        }
+        drop(index);
+        for (reply, number) in replies {
+            let _ = reply.send(Ok(number));
+        }
+    }
+
+    /// Goes on in a new segment. Without space for it nothing is lost and the next batch tries again.
+    fn roll(&mut self) -> Result<(), Refused> {
+        let ready = match self.prepared.take() {
+            Some(prepared) => prepared.join().unwrap_or_else(|_| Err(io::Error::other("preparing panicked"))),
+            None => self.disk.prepare(self.size),
+        };
+        ready.map_err(|error| {
+            tracing::error!(%error, "no space for the next segment of the message log");
+            Refused::from(&error)
+        })?;
+        let salt = random_salt().map_err(|error| Refused::from(&error))?;
+        let header = Header {
+            segment: self.header.segment + 1,
+            record: self.record,
+            batch: self.batch,
+            chain: self.chain,
+            salt,
+        };
+        let adopted = self.disk.adopt(header.segment, &header.to_bytes());
+        let mut full = match adopted {
+            Ok(file) => std::mem::replace(&mut self.file, file),
+            Err(error) => return Err(self.fail(&error)),
+        };
+        if let Err(error) = full.seal(self.at) {
+            tracing::warn!(%error, segment = self.header.segment, "full segment not shortened");
+        }
+        self.header = header;
+        self.at = HEADER_BYTES as u64;
+        self.prepare_next();
+        Ok(())
+    }
+
+    fn prepare_next(&mut self) {
+        let (disk, size) = (Arc::clone(&self.disk), self.size);
+        let spawned = thread::Builder::new().name("log-prepare".to_owned()).spawn(move || disk.prepare(size));
+        self.prepared = spawned.ok();
+    }
+}
+
+fn random_salt() -> io::Result<[u8; 16]> {
+    let mut salt = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut salt)
+        .map_err(|_| io::Error::other("no randomness"))?;
+    Ok(salt)
+}

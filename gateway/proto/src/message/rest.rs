@@ -391,8 +391,17 @@ impl Request {
     }
 
     /// The headers for the service, values in ISO-8859-1: all of the block, in order.
+    ///
+    /// Ours: of several `X-Road-Client` only the last, which is the one whose rights were judged: a service that
+    /// reads the first would be told another's name.
     pub fn service_headers(&self) -> impl Iterator<Item = (&str, Vec<u8>)> {
-        self.headers.iter().map(|(n, v)| (n, to_latin1(v)))
+        let is_client = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case(name::CLIENT);
+        let mut unheard = self.headers.iter().filter(is_client).count();
+        let heard = self.headers.iter().filter(move |line| {
+            unheard -= usize::from(is_client(line));
+            !is_client(line) || unheard == 0
+        });
+        heard.map(|(n, v)| (n, to_latin1(v)))
     }
 
     /// The address to call, given the service's own: characters that no URI may have are percent-encoded.

@@ -553,3 +553,116 @@ fn read_head(bytes: &[u8], delimiters: &[Vec<u8>]) -> Result<Head, MimeError> {
     }
     Ok(head)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a multipart with boundary `b` at once: heads and bodies.
+    fn parts(bytes: &[u8]) -> Result<Vec<(Head, Vec<u8>)>, MimeError> {
+        let mut machine = Machine::new("b")?;
+        let (mut found, mut input) = (Vec::new(), bytes);
+        while let Some(piece) = machine.next(&mut input)? {
+            match piece {
+                Piece::Part(head) => found.push((head, Vec::new())),
+                Piece::Body(bytes) => found.last_mut().unwrap().1.extend_from_slice(bytes),
+                Piece::BodyHeld => found.last_mut().unwrap().1.extend_from_slice(machine.held()),
+                Piece::PartEnd | Piece::Close => {}
+            }
+        }
+        machine.finish()?;
+        Ok(found)
+    }
+
+    fn head(text: &str) -> Result<Head, MimeError> {
+        Ok(parts(format!("--b\r\n{text}\r\n\r\n\r\n--b--").as_bytes())?.remove(0).0)
+    }
+
+    #[test]
+    fn content_types_are_taken_apart() {
+        let read = ContentType::parse("Multipart/Related ; TYPE=\"a/b; c\\\"d\" ;; boundary=x_1;").unwrap();
+        assert_eq!((read.base.as_str(), read.parameter("type")), ("multipart/related", Some("a/b; c\"d")));
+        assert_eq!(read.parameter("boundary"), Some("x_1"));
+        assert_eq!(ContentType::parse("signature/bdoc-1.0/ts").unwrap().base, "signature/bdoc-1.0/ts");
+        for broken in [
+            "",
+            "a",
+            "/b",
+            "a/",
+            "a/b; c",
+            "a/b; c=\"d",
+            "a/b; c=1; C=2",
+            "a/b; =1",
+            "a b/c",
+            "a/b; c=1 2",
+            "a/b; c=d\"e",
+        ] {
+            assert_eq!(ContentType::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn heads_are_read_unfolded() {
+        let head =
+            head("X-A:  one\r\n\ttwo \r\n three\r\nCONTENT-type: text/plain;\r\n charset=x\r\nx-a:").unwrap();
+        assert_eq!(head.content_type.as_deref(), Some("text/plain; charset=x"));
+        let line = |n: &str, v: &str| (n.to_owned(), v.to_owned());
+        assert_eq!(head.headers, [line("X-A", "one two three"), line("x-a", "")]);
+    }
+
+    #[test]
+    fn broken_heads_are_refused() {
+        for text in
+            ["no colon", " folded first", ": v", "a b: c", "a: \0", "a: b\rc: d", "a: \u{7f}", "--b: c"]
+        {
+            assert!(matches!(head(text), Err(MimeError::HeaderLine { .. })), "{text:?}");
+        }
+        assert_eq!(head("content-type: a/b\r\nContent-Type: a/b"), Err(MimeError::TwoContentTypes));
+        let large = "a: b\r\n".repeat(limits::PART_HEAD_BYTES_MAX / 6 + 1);
+        assert!(matches!(head(&large), Err(MimeError::TooLarge { what: "part head", .. })));
+        assert!(matches!(
+            head(&"a".repeat(limits::PART_HEAD_BYTES_MAX + 1)),
+            Err(MimeError::TooLarge { .. })
+        ));
+        assert!(head(&format!("a: {}", "b".repeat(limits::PART_HEAD_BYTES_MAX - 100))).is_ok());
+    }
+
+    #[test]
+    fn line_ends_and_text_around_may_vary() {
+        let expected = Ok(vec![(Head::default(), b"x\r".to_vec()), (Head::default(), Vec::new())]);
+        for text in [
+            "--b\r\n\r\nx\r\r\n--b\r\n\r\n\r\n--b--\r\n",
+            "--b\n\nx\r\r\n--b\n\n\n--b--\n",
+            "--b \t \r\n\r\nx\r\r\n--b\n\r\n\n--b--  ",
+            "before\r\n--bb\r\n--b\r\n\r\nx\r\r\n--b\r\n\r\n--b--\r\nafter\r\n--b\r\n",
+            "\n\r\n--b\r\n\r\nx\r\r\n--b\r\n\r\n--b--",
+        ] {
+            assert_eq!(parts(text.as_bytes()), expected, "{text:?}");
+        }
+        let bound = |what, allowed| Err(MimeError::TooLarge { what, allowed });
+        let before = "x".repeat(limits::PREAMBLE_BYTES_MAX + 1);
+        assert_eq!(parts(before.as_bytes()), bound("text around the parts", limits::PREAMBLE_BYTES_MAX));
+        let padding = " ".repeat(limits::BOUNDARY_PADDING_BYTES_MAX + 1);
+        let text = format!("--b{padding}\r\n");
+        assert_eq!(
+            parts(text.as_bytes()),
+            bound("white space after a boundary", limits::BOUNDARY_PADDING_BYTES_MAX)
+        );
+        assert_eq!(parts(b"--b\r\n\r\n\r\n--b--x"), Err(MimeError::AfterClose));
+        assert_eq!(parts(b""), Err(MimeError::Truncated { expected: "first boundary" }));
+    }
+
+    #[test]
+    fn boundaries_that_cannot_be_told_apart_are_refused() {
+        let nested = |outer: &str, inner: &str| {
+            let mut machine = Machine::new(outer).unwrap();
+            let text = format!("--{outer}\r\n\r\n");
+            assert!(matches!(machine.next(&mut text.as_bytes()), Ok(Some(Piece::Part(_)))));
+            machine.open(inner)
+        };
+        assert!(nested("b", "a").is_ok() && nested("aX", "a").is_ok() && nested("a", "aX").is_ok());
+        for (outer, inner) in [("b", "b"), ("a--", "a"), ("a--x", "a"), ("b", ""), ("b", "a\r\nb")] {
+            assert!(nested(outer, inner).is_err(), "{outer} {inner}");
+        }
+    }
+}

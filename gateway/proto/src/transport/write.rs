@@ -213,3 +213,54 @@ pub fn ocsp_answer(boundary: &str, responses: &[&[u8]]) -> Result<(String, Vec<u
     body.extend(format!("--{boundary}--\r\n").into_bytes());
     Ok((format!("multipart/related; type=\"{kind}\"; charset=UTF-8; boundary={boundary}"), body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spec: message-path §2.17, §2.7.
+    #[test]
+    fn bytes_are_the_incumbents() {
+        let mut writer = Writer::new("xtopA").unwrap();
+        let mut out = writer.whole(Part::Ocsp, b"DER");
+        out.extend(writer.envelope("text/xml", &[("Content-ID".to_owned(), "<õ>".to_owned())]).unwrap());
+        out.extend(b"<e/>");
+        out.extend(writer.open_attachments("xattA").unwrap());
+        out.extend(writer.attachment(Some("a/b"), &[]).unwrap());
+        out.extend(b"1");
+        out.extend(writer.attachment(None, &[]).unwrap());
+        out.extend(writer.whole(Part::Signature, b"<s/>"));
+        out.extend(writer.close());
+        assert_eq!(
+            out,
+            b"--xtopA\r\ncontent-type: application/ocsp-response\r\n\r\nDER\r\n\
+              --xtopA\r\ncontent-type: text/xml\r\nContent-ID: <\xf5>\r\n\r\n<e/>\r\n\
+              --xtopA\r\ncontent-type: multipart/mixed; charset=UTF-8; boundary=xattA\r\n\r\n\r\n\
+              --xattA\r\ncontent-type: a/b\r\n\r\n1\r\n--xattA\r\n\r\n\r\n--xattA--\r\n\r\n\
+              --xtopA\r\ncontent-type: signature/bdoc-1.0/ts\r\n\r\n<s/>\r\n--xtopA--\r\n"
+        );
+    }
+
+    #[test]
+    fn what_would_break_the_frame_is_refused() {
+        for boundary in ["", "a b", "a\r\n", "\"a\"", "ä", &"a".repeat(71)] {
+            assert!(Writer::new(boundary).is_err(), "{boundary}");
+            assert!(ocsp_answer(boundary, &[]).is_err(), "{boundary}");
+        }
+        let mut writer = Writer::new("xtopA").unwrap();
+        assert!(writer.attachment(None, &[]).is_err());
+        assert!(writer.open_attachments("xtopAB").is_err());
+        for (name, value) in [("a", "b\r\nc: d"), ("a", "\0"), ("a\r\n", "b"), ("", "b"), ("a b", "c")] {
+            let line = (name.to_owned(), value.to_owned());
+            assert!(writer.envelope("text/xml", &[line]).is_err(), "{name:?} {value:?}");
+        }
+        assert!(writer.envelope("text/xml\r\n\r\n", &[]).is_err());
+    }
+
+    #[test]
+    fn boundaries_are_letters() {
+        let made = boundary("xtop", &[0, 25, 26, 51, 52, 255]);
+        assert_eq!(made, "xtopAZazAv");
+        assert!(Writer::new(&made).is_ok());
+    }
+}

@@ -128,6 +128,10 @@ fn headers_keep_order_case_and_doubles() {
         .as_str())
     );
     assert_eq!(request.client.subsystem.as_deref(), Some("NEW"));
+    let told: Vec<_> = request.service_headers().map(|(n, v)| (n.to_owned(), v)).collect();
+    assert_eq!(told.first(), Some(&("x-b".to_owned(), b"2".to_vec())));
+    assert_eq!(told.get(1), Some(&("X-ROAD-CLIENT".to_owned(), b"DEV/GOV/M1/NEW".to_vec())));
+    assert_eq!(told.len(), request.headers.iter().count() - 1);
     assert_eq!(request.security_server.map(|s| s.code), Some("SS2".to_owned()));
     assert_eq!(request.represented_party, Some((Some("COM".to_owned()), "1/2".to_owned())));
 }

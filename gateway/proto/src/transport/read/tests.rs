@@ -646,10 +646,11 @@ proptest! {
 
     #[test]
     fn rest_messages_survive_the_wire(body in body(), sizes in proptest::collection::vec(1usize..20, 1..4)) {
-        prop_assume!(!has_boundary_line(&body, &["xtopB"]));
-        let bytes = message(&[ANSWER, ("application/x-road-rest-body", &body), SIGNATURE]);
-        let events = read(TYPE, Expect::RestResponse, &bytes, &sizes).unwrap();
-        prop_assert_eq!(events.get(1), Some(&Whole::Body(body)));
+        if !has_boundary_line(&body, &["xtopB"]) {
+            let bytes = message(&[ANSWER, ("application/x-road-rest-body", &body), SIGNATURE]);
+            let events = read(TYPE, Expect::RestResponse, &bytes, &sizes).unwrap();
+            prop_assert_eq!(events.get(1), Some(&Whole::Body(body)));
+        }
     }
 
     #[test]

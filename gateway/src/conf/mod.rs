@@ -6,13 +6,16 @@
 //! | [`Conf`] | `gateway.toml` as used: checked, immutable |
 //! | [`server_v1`] | `server.toml` as written |
 //! | [`server`] | `server.toml` as used: clients, services, rights, local groups |
+//! | [`doors`] | in which order the security servers of a provider are asked |
 //! | [`units`] | durations and sizes |
 
+pub mod doors;
 pub mod server;
 pub mod server_v1;
 pub mod units;
 pub mod v1;
 
+pub use doors::{Order, Preferred};
 pub use server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject};
 pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
 

@@ -3,6 +3,7 @@
 //! Each field says its unit, its default and what it costs to change. Everything here is read once, at start: a change
 //! needs a restart.
 
+use super::doors::{Order, Preferred};
 use super::units::{bytes, span};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -96,7 +97,16 @@ pub struct Peers {
     pub port: u16,
     /// Port on which they tell the OCSP responses of their certificates. Default: `5577`.
     pub ocsp_port: u16,
-    /// How long the one that answered fastest is asked first; `0 s` asks all each time. Default: `1 h`.
+    /// Which of a provider's servers is asked first: `given`, the one that `doors` prefers, else as the global
+    /// configuration lists them; or `fastest`, all at once, and the one that connects first is taken. Default: `given`.
+    pub order: Order,
+    /// Servers of a provider, the preferred first: `{ provider = "I/C/M/S", servers = ["I/C/M/CODE"] }`; a member as
+    /// provider speaks for all of its subsystems. Default: `[]`.
+    pub doors: Vec<Preferred>,
+    /// In order `given`: how long one is waited for before the next is tried beside it. Default: `1 s`.
+    #[serde(deserialize_with = "span")]
+    pub head_start: Duration,
+    /// In order `fastest`: how long the one that was fastest is asked first; `0 s` asks all each time. Default: `1 h`.
     #[serde(deserialize_with = "span")]
     pub fastest_kept: Duration,
     /// Idle connections kept to one gateway. Default: `32`.
@@ -265,6 +275,9 @@ impl Default for Peers {
         Self {
             port: 5500,
             ocsp_port: 5577,
+            order: Order::Given,
+            doors: Vec::new(),
+            head_start: Duration::from_secs(1),
             fastest_kept: Duration::from_secs(3600),
             idle_connections_max: 32,
         }

@@ -1,5 +1,6 @@
 //! Bodies: what comes in piece by piece under a deadline, and what goes out in parts.
 
+use super::outward::Lane;
 use crate::messagelog::{SpoolError, SpoolReader, Spooled};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -7,8 +8,6 @@ use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -103,12 +102,8 @@ pub struct Outgoing {
 enum Part {
     Bytes(Bytes),
     Spooled(Spooled),
-    Seal(Bytes, Handed),
+    Seal(Bytes, Lane),
 }
-
-/// Tells whether the seal of a message has been handed over.
-#[derive(Debug, Clone, Default)]
-pub struct Handed(Arc<AtomicBool>);
 
 /// A read of the spool under way: the reader comes back with the piece.
 struct Reading(Pin<Box<dyn Future<Output = Read> + Send>>);
@@ -116,14 +111,6 @@ struct Reading(Pin<Box<dyn Future<Output = Read> + Send>>);
 struct Read {
     reader: SpoolReader,
     piece: Result<Option<Bytes>, SpoolError>,
-}
-
-impl Handed {
-    /// Whether the first byte of the seal may have left. False means for certain that it has not.
-    #[must_use]
-    pub fn is_handed(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
 }
 
 impl Outgoing {
@@ -161,10 +148,10 @@ impl Outgoing {
         }
     }
 
-    /// Adds the bytes that make the message valid; `handed` tells from then on whether they were handed over.
+    /// Adds the bytes that make the message valid; `lane` tells from then on whether they were handed over.
     #[must_use]
-    pub fn seal(mut self, bytes: impl Into<Bytes>, handed: &Handed) -> Self {
-        self.parts.push_back(Part::Seal(bytes.into(), handed.clone()));
+    pub fn seal(mut self, bytes: impl Into<Bytes>, lane: &Lane) -> Self {
+        self.parts.push_back(Part::Seal(bytes.into(), lane.clone()));
         self
     }
 
@@ -212,9 +199,13 @@ impl Body for Outgoing {
             match self.parts.pop_front() {
                 None => return Poll::Ready(None),
                 Some(Part::Bytes(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Some(Part::Seal(bytes, handed)) => {
-                    handed.0.store(true, Ordering::SeqCst);
-                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                Some(Part::Seal(bytes, lane)) => {
+                    if lane.hand() {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                    // The connection is broken; whoever reads from it ends it.
+                    self.parts.push_front(Part::Seal(bytes, lane));
+                    return Poll::Pending;
                 }
                 Some(Part::Spooled(body)) => self.reading = Some(Reading::start(body.reader())),
             }

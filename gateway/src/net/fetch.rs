@@ -128,22 +128,22 @@ async fn ask(
 
 /// Where to connect, and what to ask for there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     /// Whether TLS is spoken.
-    pub(crate) tls: bool,
+    pub tls: bool,
     /// Host name or address, without brackets.
-    pub(crate) host: String,
+    pub host: String,
     /// Port.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Host and port as the `Host` header carries them.
-    pub(crate) authority: String,
+    pub authority: String,
     /// Path and query, never empty.
-    pub(crate) target: String,
+    pub target: String,
 }
 
 impl Place {
     /// Splits an `http` or `https` URL; `None` for anything else, or one with a name and password.
-    pub(crate) fn from_url(url: &str) -> Option<Self> {
+    pub fn from_url(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         let tls = match uri.scheme_str()? {
             "http" => false,

@@ -95,7 +95,7 @@ impl<S> Framed<S> {
             state: State::Head,
             heads: heads.clone(),
             number: 0,
-            stall: Stall { allowed: stall, until: None },
+            stall: Stall::new(stall),
         };
         (framed, heads)
     }
@@ -268,14 +268,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
 
 /// Ends a stream whose peer takes nothing for too long.
 #[derive(Debug)]
-struct Stall {
+pub(super) struct Stall {
     allowed: Duration,
     until: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stall {
+    /// Allows a peer so long to take something.
+    pub(super) const fn new(allowed: Duration) -> Self {
+        Self { allowed, until: None }
+    }
+
     /// Passes `done` on, or an error when nothing was done for too long.
-    fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub(super) fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.until = None;
             return done;

@@ -282,6 +282,31 @@ fn framing(headers: &[(&[u8], &[u8])], is_http10: bool) -> Result<Framing, Refus
     }
 }
 
+//------------ ResponseHead --------------------------------------------------
+
+/// The head of an answer as it came. hyper judges whether it is HTTP; this keeps what hyper does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: u16,
+    /// The reason phrase; may be empty.
+    pub reason: String,
+    /// The headers: order, letter case and duplicates as they came.
+    pub headers: Headers,
+}
+
+/// Reads the head of an answer, its empty line included; `None` for what is none.
+pub(super) fn read_response(bytes: &[u8]) -> Option<ResponseHead> {
+    let mut lines = Lines(bytes);
+    let first = lines.next()?.ok()?;
+    let rest = first.strip_prefix(b"HTTP/1.1 ").or_else(|| first.strip_prefix(b"HTTP/1.0 "))?;
+    let (status, reason) = rest.split_at_checked(3)?;
+    let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+    let headers = lines.map_while(Result::ok).take_while(|line| !line.is_empty());
+    let headers: Vec<_> = headers.map(header).collect::<Result<_, _>>().ok()?;
+    Some(ResponseHead { status, reason: from_latin1(trim(reason)), headers: Headers::from_latin1(headers) })
+}
+
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

@@ -6,15 +6,23 @@
 //! | `framed` | the stream between socket and hyper, which keeps heads as they came |
 //! | [`head`] | one request head, read strictly |
 //! | [`body`] | bodies under a deadline, in and out |
+//! | [`dial`] | connecting to the gateway that shall answer, to the service that is asked |
+//! | [`peer`] | whether a TLS peer is the gateway that it must be |
+//! | [`pool`] | connections kept for another request |
+//! | [`outward`] | the stream between hyper and a server that we ask |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`random`] | ids and boundaries |
 //! | [`tls`] | who must prove what in a handshake |
 
 pub mod body;
+pub mod dial;
 pub mod fetch;
 mod framed;
 pub mod head;
 pub mod listen;
+pub mod outward;
+pub mod peer;
+pub mod pool;
 pub mod random;
 pub mod tls;
 
@@ -84,15 +92,35 @@ async fn bind(
     bound.map(Some).map_err(|source| BindError { address, who, key, source })
 }
 
-/// What this gateway keeps of its connections to others: pools, TLS configurations, who answered fastest.
+/// What this gateway keeps of its connections to others.
 #[derive(Debug)]
-pub struct Net {}
+pub struct Net {
+    /// Idle connections to other gateways.
+    pub(crate) gateways: pool::Pool,
+    /// Idle connections to services.
+    pub(crate) services: pool::Pool,
+    /// TLS towards other gateways.
+    pub(crate) to_gateways: dial::Config,
+    /// TLS towards services.
+    pub(crate) to_services: dial::Config,
+    /// Peers found to be who they must be.
+    pub(crate) verdicts: peer::Verdicts,
+    /// Doors that failed a moment ago.
+    pub(crate) health: dial::Health,
+}
 
 impl Net {
     /// Nothing is connected yet.
     #[must_use]
     pub fn new(conf: &Conf) -> Self {
-        let _ = conf;
-        Self {}
+        let each_max = conf.peers.idle_connections_max;
+        Self {
+            gateways: pool::Pool::new(each_max),
+            services: pool::Pool::new(each_max),
+            to_gateways: dial::Config::default(),
+            to_services: dial::Config::default(),
+            verdicts: peer::Verdicts::new(),
+            health: dial::Health::default(),
+        }
     }
 }

@@ -10,12 +10,13 @@
 //! Every verifier here checks the handshake's own signature, so nobody shows a certificate whose key is not his.
 //! Resumed sessions skip verifiers: who the peer is gets looked up again with each connection and each message.
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, ServerConfig,
     SignatureScheme, SupportedProtocolVersion, version,
@@ -61,7 +62,7 @@ pub fn fetching() -> TlsConnector {
 ///
 /// Whose the peer's certificate is must be judged before anything is sent.
 #[must_use]
-pub fn to_gateways(ours: CertifiedKey) -> Arc<ClientConfig> {
+pub fn to_gateways(ours: Arc<CertifiedKey>) -> Arc<ClientConfig> {
     let mut config = client(BETWEEN_GATEWAYS, Arc::new(DangerPossessionOnly), Some(ours));
     config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
     Arc::new(config)
@@ -71,7 +72,7 @@ pub fn to_gateways(ours: CertifiedKey) -> Arc<ClientConfig> {
 ///
 /// Whose the service's certificate is must be judged before anything is sent.
 #[must_use]
-pub fn to_services(ours: Option<CertifiedKey>) -> Arc<ClientConfig> {
+pub fn to_services(ours: Option<Arc<CertifiedKey>>) -> Arc<ClientConfig> {
     Arc::new(client(ELSEWHERE, Arc::new(DangerPossessionOnly), ours))
 }
 
@@ -83,7 +84,7 @@ pub fn to_services(ours: Option<CertifiedKey>) -> Arc<ClientConfig> {
 /// # Errors
 /// [`rustls::Error`] when the system gives no randomness for tickets.
 pub fn from_gateways(
-    ours: CertifiedKey,
+    ours: Arc<CertifiedKey>,
     authorities: Vec<Vec<u8>>,
     is_registered: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
@@ -96,14 +97,14 @@ pub fn from_gateways(
 ///
 /// # Errors
 /// [`rustls::Error`] when the system gives no randomness for tickets.
-pub fn from_information_systems(ours: CertifiedKey) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn from_information_systems(ours: Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, rustls::Error> {
     server(ELSEWHERE, Arc::new(AnyCaller), ours)
 }
 
 fn client(
     versions: &[&'static SupportedProtocolVersion],
     verifier: Arc<dyn ServerCertVerifier>,
-    ours: Option<CertifiedKey>,
+    ours: Option<Arc<CertifiedKey>>,
 ) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider());
     #[expect(
@@ -113,7 +114,7 @@ fn client(
     let builder = builder.with_protocol_versions(versions).expect("ring speaks TLS 1.2 and 1.3");
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     match ours {
-        Some(ours) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(ours))),
+        Some(ours) => builder.with_client_cert_resolver(Arc::new(Always(ours))),
         None => builder.with_no_client_auth(),
     }
 }
@@ -121,15 +122,39 @@ fn client(
 fn server(
     versions: &[&'static SupportedProtocolVersion],
     verifier: Arc<dyn ClientCertVerifier>,
-    ours: CertifiedKey,
+    ours: Arc<CertifiedKey>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
-    let mut config = builder
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(ours)));
+    let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(Always(ours)));
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.ignore_client_order = true;
     Ok(Arc::new(config))
+}
+
+//------------ Always --------------------------------------------------------
+
+/// The one key that we show, whoever asks for what.
+#[derive(Debug)]
+struct Always(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Always {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl ResolvesServerCert for Always {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
 }
 
 //------------ DangerPossessionOnly ------------------------------------------

@@ -88,8 +88,7 @@ fn signer_path(
         .map_err(SignatureError::Path)?;
     let found = path.ca().member_of(certificate, &signer.member)?;
     if found != signer.member {
-        let expected = Box::new(signer.member.clone());
-        return Err(SignatureError::Member { expected, found: Box::new(found) });
+        return Err(SignatureError::Member { expected: signer.member.clone(), found });
     }
     Ok(path)
 }

@@ -1,0 +1,368 @@
+//! Connecting: to the gateway that shall answer, to the service that is asked.
+
+use super::fetch::Place;
+use super::peer;
+use super::pool::{Connection, IDLE_MAX, Key};
+use super::tls;
+use crate::Gateway;
+use crate::world::World;
+use rustls::ClientConfig;
+use rustls::sign::CertifiedKey;
+use saatkond_proto::crypto::DigestAlgorithm;
+use saatkond_proto::fault::{Fault, Leaf, Retry, Side};
+use saatkond_proto::id::{ClientId, ServerId};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
+
+/// How long a door that failed is asked last.
+const SICK: Duration = Duration::from_secs(5);
+/// How long a connection to a service may have been idle for a call that must not be made twice. Seen: X-Road tests its
+/// pooled connections after 2 s.
+const SERVICE_IDLE_MAX: Duration = Duration::from_secs(2);
+
+/// A gateway that may answer, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// Which it is.
+    pub server: ServerId,
+    /// Its address in the global configuration: a host name or an IP address.
+    pub host: String,
+}
+
+/// Which door is tried when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// In the order given; each has so long before the next is tried beside it.
+    Given {
+        /// How long.
+        head_start: Duration,
+    },
+    /// All at once; the first that connects is taken.
+    Fastest,
+}
+
+//------------ Health --------------------------------------------------------
+
+/// Which doors failed a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<HashMap<String, Instant>>);
+
+impl Health {
+    /// Whether the door failed a moment ago.
+    pub(crate) fn is_sick(&self, door: &Door) -> bool {
+        let sick = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sick.get(&door.host).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Remembers that the door failed.
+    pub(crate) fn failed(&self, door: &Door) {
+        let now = Instant::now();
+        let mut sick = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sick.retain(|_, until| *until > now);
+        sick.insert(door.host.clone(), now + SICK);
+    }
+}
+
+//------------ Configs -------------------------------------------------------
+
+/// A TLS configuration for the key that we show, made anew when that changes: sessions are resumed as long as not.
+#[derive(Debug, Default)]
+pub(crate) struct Config(Mutex<Option<(Vec<u8>, Arc<ClientConfig>)>>);
+
+impl Config {
+    fn of(&self, shown: &[u8], make: impl FnOnce() -> Arc<ClientConfig>) -> Arc<ClientConfig> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, config)) if of == shown => Arc::clone(config),
+            _ => {
+                let config = make();
+                *kept = Some((shown.to_vec(), Arc::clone(&config)));
+                config
+            }
+        }
+    }
+}
+
+//------------ to a gateway --------------------------------------------------
+
+/// A connection, and the door it leads to.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its place among the doors given.
+    pub index: usize,
+    /// The connection; its peer was judged.
+    pub connection: Connection,
+}
+
+/// Opens a connection to one of `doors`: the first that takes us and proves to be a server of `client`.
+///
+/// # Errors
+/// [`Fault`] when none does; nothing has been sent.
+pub async fn open(
+    gateway: &Gateway,
+    world: &World,
+    client: &ClientId,
+    doors: &[Door],
+    order: Order,
+) -> Result<Opened, Fault> {
+    let mut left: Vec<usize> = (0..doors.len()).collect();
+    let mut last = None;
+    while !left.is_empty() {
+        let opened = match pooled(gateway, world, client, doors, &left, order).await {
+            Some(opened) => opened,
+            None => match race(gateway, doors, &left, order).await {
+                Ok((index, tcp)) => fresh(gateway, world, client, doors, index, tcp).await,
+                // No door is open; what a door said before is of more use.
+                Err(fault) => return Err(last.unwrap_or(fault)),
+            },
+        };
+        match opened {
+            Ok(opened) => return Ok(opened),
+            Err((index, fault)) => {
+                tracing::warn!(server = %doors.get(index).map_or(String::new(), |d| d.server.to_string()),
+                    code = %fault.code.text(saatkond_proto::fault::Origin::ClientProxy), detail = %fault.detail,
+                    "gateway not taken");
+                left.retain(|i| *i != index);
+                last = Some(fault);
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| network_error("the provider has no security server".to_owned())))
+}
+
+fn network_error(detail: String) -> Fault {
+    Fault::new(Leaf::NetworkError, detail).retry(Retry::Untouched)
+}
+
+fn gateway_key(gateway: &Gateway, world: &World, door: &Door) -> Result<(Key, Arc<CertifiedKey>), Fault> {
+    let auth = world.auth(gateway.now()).map_err(|error| {
+        Fault::new(Leaf::SslAuthenticationFailed, "this security server has no authentication certificate")
+            .because(error)
+    })?;
+    let shown = auth.certificate.sha256().to_vec();
+    let key = Key { host: door.host.clone(), port: gateway.conf.peers.port, shown, is_tls: true };
+    Ok((key, Arc::clone(&auth.certified)))
+}
+
+/// A kept connection to the door that is preferred; of several equal ones to any.
+async fn pooled(
+    gateway: &Gateway,
+    world: &World,
+    client: &ClientId,
+    doors: &[Door],
+    left: &[usize],
+    order: Order,
+) -> Option<Result<Opened, (usize, Fault)>> {
+    let preferred = if order == Order::Fastest { left } else { left.get(..1)? };
+    for index in preferred.iter().copied() {
+        let door = doors.get(index)?;
+        let key = match gateway_key(gateway, world, door) {
+            Ok((key, _)) => key,
+            Err(fault) => return Some(Err((index, fault))),
+        };
+        if let Some(connection) = gateway.net.gateways.take(&key, IDLE_MAX) {
+            let judged =
+                peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await;
+            let opened = judged.map(|()| Opened { index, connection });
+            return Some(opened.map_err(|error| (index, error.at_consumer())));
+        }
+    }
+    None
+}
+
+/// Connects to the doors in their order, and takes the first that is open.
+async fn race(
+    gateway: &Gateway,
+    doors: &[Door],
+    left: &[usize],
+    order: Order,
+) -> Result<(usize, TcpStream), Fault> {
+    let head_start = match order {
+        Order::Given { head_start } => head_start,
+        Order::Fastest => Duration::ZERO,
+    };
+    let (port, allowed) = (gateway.conf.peers.port, gateway.conf.timeouts.connect);
+    let mut waiting = left.iter().copied().filter_map(|index| Some((index, doors.get(index)?)));
+    let mut next = waiting.next();
+    let mut running = JoinSet::new();
+    let mut started: Vec<&Door> = Vec::new();
+    let mut failures = Vec::new();
+    let mut due = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            Some(done) = running.join_next(), if !running.is_empty() => match done {
+                Ok((index, Ok(stream))) => {
+                    // Who had a head start and lost it is asked last for a while.
+                    let beaten = started.iter().filter(|d| doors.get(index).is_some_and(|won| won != **d));
+                    if order != Order::Fastest {
+                        beaten.for_each(|door| gateway.net.health.failed(door));
+                    }
+                    return Ok((index, stream));
+                }
+                Ok((index, Err(error))) => {
+                    if let Some(door) = doors.get(index) {
+                        gateway.net.health.failed(door);
+                        failures.push(format!("{}: {error}", door.server));
+                    }
+                    due = Instant::now();
+                }
+                Err(error) => failures.push(error.to_string()),
+            },
+            () = sleep_until(due), if next.is_some() => {
+                if let Some((index, door)) = next.take() {
+                    let host = door.host.clone();
+                    running.spawn(async move { (index, connect(&host, port, allowed).await) });
+                    started.push(door);
+                    due = Instant::now() + head_start;
+                }
+                next = waiting.next();
+            },
+            else => return Err(network_error(format!("no security server of the provider is reached ({})", failures.join("; ")))),
+        }
+    }
+}
+
+async fn connect(host: &str, port: u16, allowed: Duration) -> io::Result<TcpStream> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {allowed:?}"));
+    let stream = timeout(allowed, TcpStream::connect((host, port))).await.map_err(late)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Speaks TLS with a door that is open, and judges who it is before anything is sent.
+async fn fresh(
+    gateway: &Gateway,
+    world: &World,
+    client: &ClientId,
+    doors: &[Door],
+    index: usize,
+    tcp: TcpStream,
+) -> Result<Opened, (usize, Fault)> {
+    let Some(door) = doors.get(index) else { return Err((index, network_error(String::new()))) };
+    let shaking = shake(gateway, world, door, tcp);
+    let connection = match timeout(gateway.conf.timeouts.connect, shaking).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(fault)) => {
+            gateway.net.health.failed(door);
+            return Err((index, fault));
+        }
+        Err(_) => {
+            gateway.net.health.failed(door);
+            let fault = Fault::new(Leaf::SslAuthenticationFailed, "TLS handshake took too long");
+            return Err((index, fault.at(Side::Peer).retry(Retry::Untouched)));
+        }
+    };
+    match peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await {
+        Ok(()) => Ok(Opened { index, connection }),
+        Err(error) => {
+            gateway.net.health.failed(door);
+            Err((index, error.at_consumer()))
+        }
+    }
+}
+
+async fn shake(gateway: &Gateway, world: &World, door: &Door, tcp: TcpStream) -> Result<Connection, Fault> {
+    let failed = |error: io::Error| {
+        Fault::new(Leaf::SslAuthenticationFailed, format!("TLS handshake failed: {error}"))
+            .at(Side::Peer)
+            .retry(Retry::Untouched)
+            .because(error)
+    };
+    let (key, ours) = gateway_key(gateway, world, door)?;
+    let config = gateway.net.to_gateways.of(&key.shown, || tls::to_gateways(ours));
+    let name = tls::server_name(&door.host).map_err(failed)?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(failed)?;
+    let certificates = shown(&stream);
+    Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await.map_err(failed)
+}
+
+fn shown(stream: &tokio_rustls::client::TlsStream<TcpStream>) -> Vec<Vec<u8>> {
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    certificates.iter().map(|c| c.to_vec()).collect()
+}
+
+//------------ to a service --------------------------------------------------
+
+/// What is asked of a service's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceRules<'a> {
+    /// From name to TLS.
+    pub connect: Duration,
+    /// Certificates of which the service must show one; `None` where any will do.
+    pub pinned: Option<&'a [Vec<u8>]>,
+    /// Whether the call may be made twice.
+    pub is_safe: bool,
+}
+
+/// Opens a connection to a service.
+///
+/// # Errors
+/// [`Fault`] with `unknown_host`, `network_error` or `ssl_authentication_failed`. Seen: message-path §2.13.
+pub async fn open_service(
+    gateway: &Gateway,
+    place: &Place,
+    rules: ServiceRules<'_>,
+) -> Result<Connection, Fault> {
+    let ours = place.tls.then(|| gateway.keys.internal_tls()).flatten();
+    let shown = ours.as_ref().and_then(|key| key.cert.first()).map(|c| DigestAlgorithm::Sha256.digest(c));
+    let key = Key {
+        host: place.host.clone(),
+        port: place.port,
+        shown: shown.unwrap_or_default(),
+        is_tls: place.tls,
+    };
+    let idle_max = if rules.is_safe { IDLE_MAX } else { SERVICE_IDLE_MAX };
+    let connection = match gateway.net.services.take(&key, idle_max) {
+        Some(connection) => connection,
+        None => {
+            let connecting = connect_service(gateway, place, key, ours);
+            timeout(rules.connect, connecting).await.map_err(|_| {
+                let detail = format!("service not connected within {:?}", rules.connect);
+                Fault::new(Leaf::NetworkError, detail).at(Side::Service)
+            })??
+        }
+    };
+    match rules.pinned {
+        Some(pinned)
+            if place.tls && !connection.certificates().first().is_some_and(|c| pinned.contains(c)) =>
+        {
+            let detail = "the service's TLS certificate is not one of the provider's";
+            Err(Fault::new(Leaf::SslAuthenticationFailed, detail).at(Side::Service))
+        }
+        _ => Ok(connection),
+    }
+}
+
+async fn connect_service(
+    gateway: &Gateway,
+    place: &Place,
+    key: Key,
+    ours: Option<Arc<CertifiedKey>>,
+) -> Result<Connection, Fault> {
+    let fault = |leaf, what: &str, error: io::Error| {
+        Fault::new(leaf, format!("{what}: {error}")).at(Side::Service).because(error)
+    };
+    let addresses = tokio::net::lookup_host((place.host.as_str(), place.port)).await;
+    let addresses: Vec<_> =
+        addresses.map_err(|e| fault(Leaf::UnknownHost, "service's host is unknown", e))?.collect();
+    let refused = |e| fault(Leaf::NetworkError, "service not reached", e);
+    let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(refused)?;
+    tcp.set_nodelay(true).map_err(refused)?;
+    let stall = gateway.conf.timeouts.idle;
+    if !place.tls {
+        return Connection::start(key, tcp, Vec::new(), stall).await.map_err(refused);
+    }
+    let failed = |e| fault(Leaf::SslAuthenticationFailed, "TLS handshake with the service failed", e);
+    let config = gateway.net.to_services.of(&key.shown, || tls::to_services(ours));
+    let name = tls::server_name(&place.host).map_err(failed)?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(failed)?;
+    let certificates = shown(&stream);
+    Connection::start(key, stream, certificates, stall).await.map_err(failed)
+}

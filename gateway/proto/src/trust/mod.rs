@@ -19,6 +19,8 @@ pub mod profile;
 pub mod tsp;
 
 #[cfg(test)]
+mod openssl;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 pub(crate) mod testing;

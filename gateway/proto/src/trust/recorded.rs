@@ -221,3 +221,125 @@ fn no_bit_of_a_recorded_response_may_change() {
         }
     }
 }
+
+/// Requests and answers of the recorded time-stamping authority.
+fn stamps(recorded: &Recorded) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut found = Vec::new();
+    for flavour in FLAVOURS {
+        for file in files(&recorded.folder.join(flavour).join("trust-services"), "tsa-") {
+            let name = file.to_string_lossy().into_owned();
+            if name.ends_with("-request.bin") {
+                let answer = fs::read(name.replace("-request", "-response")).unwrap();
+                found.push((body(&fs::read(&file).unwrap()), body(&answer)));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn recorded_time_stamps_hold_and_our_requests_are_theirs() {
+    let Some(recorded) = recorded() else { return };
+    let stamps = stamps(&recorded);
+    assert!(stamps.len() > 10, "{} time-stamps found", stamps.len());
+    for (asked, answered) in &stamps {
+        let request = tsp::parse_request(asked).unwrap();
+        assert_eq!(tsp::request(&request.imprint), *asked);
+        let token = tsp::parse_response(answered).unwrap();
+        let imprint = (request.algorithm, &request.imprint[..]);
+        let signer = tsp::verify(&token, imprint, &recorded.tsas).unwrap();
+        assert_eq!(signer.der(), recorded.tsas[0].der());
+        let fuller = tsp::with_certificate(&token, &signer).unwrap();
+        assert!(tsp::verify(&fuller, imprint, &recorded.tsas).is_ok());
+    }
+    let (asked, answered) = &stamps[0];
+    let imprint = tsp::parse_request(asked).unwrap().imprint;
+    let token = tsp::parse_response(answered).unwrap();
+    let issuer = recorded.tsas[0].issuer();
+    let start = memchr::memmem::rfind(token.der(), issuer).unwrap();
+    for bit in 0..token.der().len() * 8 {
+        let is_letter_case = bit % 8 == 5 && (start..start + issuer.len()).contains(&(bit / 8));
+        let changed = tsp::Token::from_der(&flipped(token.der(), bit));
+        let holds = changed.is_ok_and(|t| {
+            let imprint = (crate::crypto::DigestAlgorithm::Sha512, &imprint[..]);
+            tsp::verify(&t, imprint, &recorded.tsas).is_ok()
+        });
+        assert!(is_letter_case || !holds, "bit {bit}");
+    }
+}
+
+/// An entry of a zip.
+fn entry(archive: &[u8], name: &str) -> Vec<u8> {
+    use std::io::Read as _;
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
+    let mut out = Vec::new();
+    zip.by_name(name).unwrap().read_to_end(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn time_stamps_of_recorded_containers_hold() {
+    let Some(recorded) = recorded() else { return };
+    let mut count = 0;
+    for flavour in FLAVOURS {
+        for case in files(&recorded.folder.join(flavour), "") {
+            for file in files(&case, "asic-consumer.zip") {
+                let outer = fs::read(file).unwrap();
+                let zip = zip::ZipArchive::new(std::io::Cursor::new(&outer[..])).unwrap();
+                for name in zip.file_names() {
+                    let container = entry(&outer, &name.unwrap());
+                    let token = tsp::Token::from_der(&entry(&container, "META-INF/timestamp.tst"));
+                    let token = token.unwrap();
+                    let algorithm = token.imprint().0;
+                    let digest = algorithm.digest(&entry(&container, "ts-hashchainresult.xml"));
+                    assert!(tsp::verify(&token, (algorithm, &digest), &recorded.tsas).is_ok());
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 100, "{count} containers found");
+}
+
+/// Certificates inside a token, for tokens whose authority is listed nowhere at hand.
+fn certificates(token: &tsp::Token) -> Vec<Arc<Certificate>> {
+    let mut found = Vec::new();
+    for at in memchr::memmem::find_iter(token.der(), &[0x30, 0x82]) {
+        let value = crate::der::Reader::new(&token.der()[at..]).value();
+        found.extend(value.ok().and_then(|v| Certificate::from_der(v.raw).ok()).map(Arc::new));
+    }
+    found
+}
+
+#[test]
+fn time_stamps_of_x_roads_own_test_containers_hold() {
+    let Some(folder) = vectors() else { return };
+    let mut count = 0;
+    for file in files(&folder.join("xroad/asic"), "valid") {
+        let container = fs::read(&file).unwrap();
+        let zip = zip::ZipArchive::new(std::io::Cursor::new(&container[..])).unwrap();
+        if !zip.file_names().any(|n| n.unwrap() == "ts-hashchainresult.xml") {
+            continue;
+        }
+        let token = tsp::Token::from_der(&entry(&container, "META-INF/timestamp.tst")).unwrap();
+        let algorithm = token.imprint().0;
+        let digest = algorithm.digest(&entry(&container, "ts-hashchainresult.xml"));
+        let found = tsp::verify(&token, (algorithm, &digest), &certificates(&token));
+        let is_wrong = file.to_string_lossy().contains("invalid-ts-hashchainresult");
+        assert_eq!(found.is_ok(), !is_wrong, "{}: {found:?}", file.display());
+        count += 1;
+    }
+    assert!(count > 1, "{count} containers found");
+}
+
+#[test]
+fn a_token_of_2012_in_ber_is_read() {
+    let Some(folder) = vectors() else { return };
+    let folder = folder.join("xroad/timestamps");
+    let stamped = fs::read(folder.join("stamped-data")).unwrap();
+    let token = tsp::Token::from_der(&fs::read(folder.join("valid")).unwrap()).unwrap();
+    assert_eq!(token.gen_time().to_rfc3339(), "2012-11-29T13:10:04Z");
+    let algorithm = token.imprint().0;
+    assert_eq!(token.imprint().1, algorithm.digest(&stamped));
+    assert!(crate::der::single(token.der()).is_ok());
+}

@@ -3,16 +3,27 @@
 //! What goes in is bytes to sign, what comes out is a value. Which key is used for what is decided here too, from the
 //! certificates that stand beside it and what the instance and its authorities say of them.
 //!
+//! | file | what it holds |
+//! |---|---|
+//! | [`index`] | `keys.toml`, and the files it names |
+//! | [`signing`] | the threads that sign |
+//!
 //! Store: `keys/keys.toml` names the keys, `*.pem` hold them. Trusted: its thief signs in this organisation's name
 //! until the certificates are revoked.
 
+mod index;
+mod signing;
+
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
 use saatkond_proto::crypto::SignatureAlgorithm;
 use saatkond_proto::globalconf::lookup::GlobalConf;
 use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::signature::{PartDigest, SignatureParts, SignerMaterial};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
-use saatkond_proto::trust::ocsp::Response;
+use saatkond_proto::trust::ocsp::{self, Response};
+use saatkond_proto::trust::path::{self, Chain};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,10 +48,22 @@ impl Statuses {
 
 /// All private keys of this gateway. Cheap to clone.
 #[derive(Clone)]
-pub struct Keys(Arc<Shelf>);
+pub struct Keys(Arc<Vec<Kept>>);
 
-struct Shelf {
-    dir: PathBuf,
+/// One key and its certificate.
+struct Kept {
+    file: PathBuf,
+    certificate: Arc<Certificate>,
+    /// All certificates of the file: the key's own first.
+    chain: Vec<CertificateDer<'static>>,
+    does: Does,
+}
+
+/// What a key does, and so in what form it is held.
+enum Does {
+    Authenticate(Arc<dyn rustls::sign::SigningKey>),
+    Sign(signing::Bench),
+    InternalTls(Arc<dyn rustls::sign::SigningKey>),
 }
 
 /// Keys that cannot be opened.
@@ -107,7 +130,7 @@ pub struct AuthKey {
     /// Good responses for each of the chain, in its order: they ride in every request.
     pub responses: Vec<Arc<Response>>,
     /// The key with the chain, as rustls takes it.
-    pub certified: Arc<rustls::sign::CertifiedKey>,
+    pub certified: Arc<CertifiedKey>,
     /// Last moment at which all of this holds.
     pub good_until: UnixTime,
 }
@@ -138,12 +161,16 @@ impl fmt::Debug for Signer {
 }
 
 impl Keys {
-    /// Opens `dir`: reads the index, every key and every certificate, and starts the signing thread.
+    /// Opens `dir`: reads the index, every key and every certificate, and starts a signing thread for each sign key.
+    /// `batch_max` messages at most share one signature.
     ///
     /// # Errors
     /// [`KeysError`].
-    pub fn open(dir: &Path) -> Result<Self, KeysError> {
-        Ok(Self(Arc::new(Shelf { dir: dir.to_owned() })))
+    pub fn open(dir: &Path, batch_max: usize) -> Result<Self, KeysError> {
+        let index = index::read(dir)?;
+        let kept: Result<Vec<Kept>, KeysError> =
+            index.iter().filter(|key| key.active).map(|key| index::open(dir, key, batch_max)).collect();
+        Ok(Self(Arc::new(kept?)))
     }
 
     /// Chooses the authentication key: registered for `server`, valid, its whole path good by OCSP.
@@ -159,8 +186,15 @@ impl Keys {
         statuses: &Statuses,
         at: UnixTime,
     ) -> Result<AuthKey, NoKey> {
-        let _ = (server, conf, statuses, at, &self.0.dir);
-        Err(NoKey { purpose: "authentication key".to_owned(), reasons: Vec::new() })
+        let mut reasons = Vec::new();
+        for kept in self.0.iter() {
+            let Does::Authenticate(key) = &kept.does else { continue };
+            match kept.as_auth(key, server, &Belief { conf, statuses, at }) {
+                Ok(auth) => return Ok(auth),
+                Err(reason) => reasons.push(kept.refused(&reason)),
+            }
+        }
+        Err(NoKey::of(format!("authentication key of {server}"), reasons))
     }
 
     /// Chooses the sign key of `member`: its certificate names the member, is valid, its whole path good by OCSP.
@@ -176,8 +210,15 @@ impl Keys {
         statuses: &Statuses,
         at: UnixTime,
     ) -> Result<Signer, NoKey> {
-        let _ = (conf, statuses, at);
-        Err(NoKey { purpose: format!("sign key of {member}"), reasons: Vec::new() })
+        let mut reasons = Vec::new();
+        for kept in self.0.iter() {
+            let Does::Sign(bench) = &kept.does else { continue };
+            match kept.as_signer(bench, member, &Belief { conf, statuses, at }) {
+                Ok(signer) => return Ok(signer),
+                Err(reason) => reasons.push(kept.refused(&reason)),
+            }
+        }
+        Err(NoKey::of(format!("sign key of {member}"), reasons))
     }
 
     /// Signs one message of `signer`, off the async threads; together with others that wait, where that is allowed.
@@ -193,20 +234,124 @@ impl Keys {
         parts: Vec<PartDigest>,
         at: UnixTime,
     ) -> Result<SignatureParts, SignError> {
-        let _ = (signer, parts, at);
-        Err(SignError::Ended)
+        let wanted = signer.material.certificate.sha256();
+        let bench = self.0.iter().find_map(|kept| match &kept.does {
+            Does::Sign(bench) if kept.certificate.sha256() == wanted => Some(bench),
+            Does::Sign(_) | Does::Authenticate(_) | Does::InternalTls(_) => None,
+        });
+        bench.ok_or(SignError::Ended)?.sign(signer, parts, at).await
     }
 
     /// The key and certificate that information systems meet on the HTTPS port; `None` when none is kept.
     #[must_use]
-    pub fn internal_tls(&self) -> Option<Arc<rustls::sign::CertifiedKey>> {
-        None
+    pub fn internal_tls(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find_map(|kept| match &kept.does {
+            Does::InternalTls(key) => Some(Arc::new(CertifiedKey::new(kept.chain.clone(), Arc::clone(key)))),
+            Does::Sign(_) | Does::Authenticate(_) => None,
+        })
     }
 
-    /// All certificates kept, authentication ones first: those whose OCSP responses are fetched.
+    /// The certificates of authentication and sign keys: those whose OCSP responses are fetched.
     #[must_use]
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
-        Vec::new()
+        let with_status = self.0.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
+        with_status.map(|kept| Arc::clone(&kept.certificate)).collect()
+    }
+}
+
+/// What a key is held against.
+struct Belief<'a> {
+    conf: &'a GlobalConf,
+    statuses: &'a Statuses,
+    at: UnixTime,
+}
+
+impl Belief<'_> {
+    /// Good responses for each certificate of a path, and until when all of it holds.
+    fn responses(&self, chain: &Chain) -> Result<(Vec<Arc<Response>>, UnixTime), String> {
+        let policy = self.conf.ocsp_policy();
+        let mut responses = Vec::new();
+        let mut until = UnixTime::from_millis(i64::MAX);
+        for certificate in chain.certificates() {
+            let response = self.statuses.of(certificate).ok_or_else(|| {
+                format!("no OCSP response is kept for certificate {}", certificate.subject_text())
+            })?;
+            until = until.min(certificate.not_after()).min(response.this_update().plus(policy.freshness));
+            if let Some(next) = response.next_update().filter(|_| policy.check_next_update) {
+                until = until.min(next);
+            }
+            responses.push(Arc::clone(response));
+        }
+        let told: Vec<Response> = responses.iter().map(|r| Response::clone(r)).collect();
+        ocsp::check(chain, &told, &self.conf.all_cas(), &policy, self.at).map_err(|e| e.to_string())?;
+        Ok((responses, until))
+    }
+}
+
+impl Kept {
+    fn as_auth(
+        &self,
+        key: &Arc<dyn rustls::sign::SigningKey>,
+        server: &ServerId,
+        belief: &Belief<'_>,
+    ) -> Result<AuthKey, String> {
+        match belief.conf.server_by_auth_cert(self.certificate.der()) {
+            Some(registered) if registered.id == *server => {}
+            Some(registered) => {
+                return Err(format!("is registered for {}, expected {server}", registered.id));
+            }
+            None => return Err("is not registered with the instance".to_owned()),
+        }
+        if !path::is_authentication(&self.certificate).map_err(|e| e.to_string())? {
+            return Err("may not authenticate: neither clientAuth nor a key usage that allows it".to_owned());
+        }
+        let cas = belief.conf.approved_cas(&server.owner.instance);
+        let chain = path::own_chain(&self.certificate, cas);
+        // As the provider will judge it: each certificate sent needs a response in the message.
+        let judged = path::of_peer(&chain, cas, belief.at).map_err(|e| e.to_string())?;
+        let (responses, good_until) = belief.responses(&judged)?;
+        let sent = chain.iter().map(|c| CertificateDer::from(c.der().to_vec())).collect();
+        let certified = Arc::new(CertifiedKey::new(sent, Arc::clone(key)));
+        Ok(AuthKey { certificate: Arc::clone(&self.certificate), chain, responses, certified, good_until })
+    }
+
+    fn as_signer(
+        &self,
+        bench: &signing::Bench,
+        member: &MemberId,
+        belief: &Belief<'_>,
+    ) -> Result<Signer, String> {
+        if !path::is_signing(&self.certificate).map_err(|e| e.to_string())? {
+            return Err("may not sign: its key usage lacks nonRepudiation".to_owned());
+        }
+        let cas = belief.conf.approved_cas(&member.instance);
+        let chain = path::for_signing(&self.certificate, &[], cas, belief.at).map_err(|e| e.to_string())?;
+        let Some(profile) = chain.ca().profile else {
+            return Err(format!("{} has a certificate profile that is not known here", chain.ca().name));
+        };
+        let named = profile.member_of(&self.certificate, member).map_err(|e| e.to_string())?;
+        if named != *member {
+            return Err(format!("belongs to {named}, expected {member}"));
+        }
+        let (responses, good_until) = belief.responses(&chain)?;
+        let intermediates = chain.certificates().get(1..).unwrap_or_default().to_vec();
+        let ocsp = responses.iter().map(|r| r.der().to_vec()).collect();
+        let material = SignerMaterial { certificate: Arc::clone(&self.certificate), intermediates, ocsp };
+        let (material, algorithm) = (Arc::new(material), bench.algorithm());
+        Ok(Signer { member: member.clone(), material, algorithm, good_until })
+    }
+
+    fn refused(&self, reason: &str) -> String {
+        format!("{}: {reason}", self.file.display())
+    }
+}
+
+impl NoKey {
+    fn of(purpose: String, mut reasons: Vec<String>) -> Self {
+        if reasons.is_empty() {
+            reasons.push("keys.toml names none for this use".to_owned());
+        }
+        Self { purpose, reasons }
     }
 }
 

@@ -215,27 +215,30 @@ fn unreadable(instance: &str, why: String) -> LookupError {
     LookupError::Unreadable { instance: instance.to_owned(), why }
 }
 
-/// A stored part: its bytes, until when it holds, and its version.
-fn part<'a>(
-    files: &'a BTreeMap<String, Vec<u8>>,
-    path: &str,
-) -> Result<Option<(&'a [u8], UnixTime, u8)>, String> {
+/// A stored part.
+struct StoredPart<'a> {
+    bytes: &'a [u8],
+    expires: UnixTime,
+    version: u8,
+}
+
+fn part<'a>(files: &'a BTreeMap<String, Vec<u8>>, path: &str) -> Result<Option<StoredPart<'a>>, String> {
     let Some(bytes) = files.get(path) else { return Ok(None) };
     let never = UnixTime::from_secs(0);
     let Some(beside) = files.get(&format!("{path}{METADATA}")) else {
-        return Ok(Some((bytes, never, VERSION_MIN)));
+        return Ok(Some(StoredPart { bytes, expires: never, version: VERSION_MIN }));
     };
     let metadata = Metadata::from_json(beside).ok_or_else(|| format!("{path}{METADATA} is not metadata"))?;
-    Ok(Some((bytes, metadata.expires.unwrap_or(never), metadata.version)))
+    Ok(Some(StoredPart { bytes, expires: metadata.expires.unwrap_or(never), version: metadata.version }))
 }
 
 fn instance(files: &BTreeMap<String, Vec<u8>>, name: &str) -> Result<Instance, String> {
-    let (bytes, expires, version) = part(files, &format!("{name}/{SHARED}"))?.ok_or("it is not there")?;
-    let shared = SharedParams::from_xml(bytes, version).map_err(|e| e.to_string())?;
+    let part = part(files, &format!("{name}/{SHARED}"))?.ok_or("it is not there")?;
+    let shared = SharedParams::from_xml(part.bytes, part.version).map_err(|e| e.to_string())?;
     if folder(&shared.instance) != name {
         return Err(format!("it is of instance {}, and lies in folder {name}", shared.instance));
     }
-    Ok(Instance { shared, private: None, expires, options: Options::default() })
+    Ok(Instance { shared, private: None, expires: part.expires, options: Options::default() })
 }
 
 fn own_parts(
@@ -244,11 +247,11 @@ fn own_parts(
     own: &mut Instance,
     left_out: &mut Vec<(String, String)>,
 ) -> Result<(), String> {
-    if let Some((bytes, expires, version)) = part(files, &format!("{name}/{PRIVATE}"))? {
-        let private =
-            PrivateParams::from_xml(bytes, version).map_err(|e| format!("private parameters: {e}"))?;
+    if let Some(part) = part(files, &format!("{name}/{PRIVATE}"))? {
+        let private = PrivateParams::from_xml(part.bytes, part.version)
+            .map_err(|e| format!("private parameters: {e}"))?;
         own.private = Some(private);
-        own.expires = own.expires.min(expires);
+        own.expires = own.expires.min(part.expires);
     }
     for (identifier, file) in Options::FILES {
         let path = format!("{name}/{file}");

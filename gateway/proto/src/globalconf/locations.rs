@@ -2,7 +2,7 @@
 //!
 //! Spec: trust-and-configuration §1.2–1.5, §1.8.
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, AnchorSource};
 use super::shared::SharedParams;
 use super::{VERSION_MAX, VERSION_MIN};
 
@@ -30,10 +30,9 @@ pub fn locations(
 ) -> Vec<Location> {
     let mut shuffle = Shuffle(seed);
     let mut all = Vec::new();
-    let anchored =
-        anchor.sources.iter().map(|source| (source.url.clone(), source.certificates.clone())).collect();
-    for group in [learnt.map(|shared| learnt_urls(anchor, shared)).unwrap_or_default(), anchored] {
-        for (url, certificates) in in_order(group, &mut shuffle) {
+    let anchored = anchor.sources.clone();
+    for group in [learnt.map(|shared| learnt_places(anchor, shared)).unwrap_or_default(), anchored] {
+        for AnchorSource { url, certificates } in in_order(&group, &mut shuffle) {
             let location = Location { instance: anchor.instance.clone(), url, certificates };
             if !all.contains(&location) {
                 all.push(location);
@@ -51,7 +50,7 @@ pub fn locations(
 }
 
 /// What an instance's shared parameters say about where it is published, for the folder that the anchor names.
-fn learnt_urls(anchor: &Anchor, shared: &SharedParams) -> Vec<(String, Vec<Vec<u8>>)> {
+fn learnt_places(anchor: &Anchor, shared: &SharedParams) -> Vec<AnchorSource> {
     if shared.instance != anchor.instance {
         return Vec::new();
     }
@@ -68,21 +67,20 @@ fn learnt_urls(anchor: &Anchor, shared: &SharedParams) -> Vec<(String, Vec<Vec<u
             "externalconf" => source.external.clone(),
             _ => [source.internal.as_slice(), source.external.as_slice()].concat(),
         };
-        (format!("{scheme}://{}/{folder}", source.address), certificates)
+        AnchorSource { url: format!("{scheme}://{}/{folder}", source.address), certificates }
     });
     sources.collect()
 }
 
 /// One group's URLs: each `http` one over `https` first, then as it is; each half shuffled.
-fn in_order(group: Vec<(String, Vec<Vec<u8>>)>, shuffle: &mut Shuffle) -> Vec<(String, Vec<Vec<u8>>)> {
-    let (mut secure, mut plain): (Vec<(String, Vec<Vec<u8>>)>, Vec<_>) = (Vec::new(), Vec::new());
-    for (url, certificates) in &group {
-        match url.strip_prefix("http://") {
-            Some(rest) => {
-                merge(&mut secure, &format!("https://{rest}"), certificates);
-                merge(&mut plain, url, certificates);
-            }
-            None => merge(&mut secure, url, certificates),
+fn in_order(group: &[AnchorSource], shuffle: &mut Shuffle) -> Vec<AnchorSource> {
+    let (mut secure, mut plain) = (Vec::new(), Vec::new());
+    for source in group {
+        if let Some(rest) = source.url.strip_prefix("http://") {
+            merge(&mut secure, &format!("https://{rest}"), &source.certificates);
+            merge(&mut plain, &source.url, &source.certificates);
+        } else {
+            merge(&mut secure, &source.url, &source.certificates);
         }
     }
     shuffle.over(&mut secure);
@@ -91,11 +89,17 @@ fn in_order(group: Vec<(String, Vec<Vec<u8>>)>, shuffle: &mut Shuffle) -> Vec<(S
     secure
 }
 
-fn merge(list: &mut Vec<(String, Vec<Vec<u8>>)>, url: &str, certificates: &[Vec<u8>]) {
-    if let Some((_, known)) = list.iter_mut().find(|(u, _)| u == url) {
-        known.extend(certificates.iter().filter(|c| !known.contains(c)).cloned().collect::<Vec<_>>());
-    } else {
-        list.push((url.to_owned(), certificates.to_vec()));
+/// Adds a place, or what it adds to the certificates of a place already there.
+fn merge(list: &mut Vec<AnchorSource>, url: &str, certificates: &[Vec<u8>]) {
+    let at = list.iter().position(|s| s.url == url).unwrap_or_else(|| {
+        list.push(AnchorSource { url: url.to_owned(), certificates: Vec::new() });
+        list.len() - 1
+    });
+    let Some(place) = list.get_mut(at) else { return };
+    for certificate in certificates {
+        if !place.certificates.contains(certificate) {
+            place.certificates.push(certificate.clone());
+        }
     }
 }
 

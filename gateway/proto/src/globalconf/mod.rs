@@ -42,3 +42,6 @@ pub use shared::{
 pub const VERSION_MIN: u8 = 2;
 /// The newest version of the configuration that is read and written. Seen: X-Road 7.8.
 pub const VERSION_MAX: u8 = 6;
+
+#[cfg(test)]
+mod tests;

@@ -184,19 +184,25 @@ pub(super) fn moment(node: Node<'_, '_>) -> Result<UnixTime, ParamsError> {
 
 /// A member or subsystem, whichever its object type says.
 pub(super) fn client_id(node: Node<'_, '_>) -> Result<ClientId, ParamsError> {
+    consistent_client_id(node)?.ok_or_else(|| ParamsError::Value {
+        element: format!("objectType of {}", name_of(node)),
+        expected: "MEMBER or, with a subsystem code, SUBSYSTEM",
+        found: node.attribute((IDENTIFIERS, "objectType")).unwrap_or("nothing").to_owned(),
+    })
+}
+
+/// A member or subsystem; `None` when its object type says another than its parts.
+pub(super) fn consistent_client_id(node: Node<'_, '_>) -> Result<Option<ClientId>, ParamsError> {
     let mut fields = Fields::within(node, IDENTIFIERS)?;
     let member =
         MemberId::new(fields.text("xRoadInstance")?, fields.text("memberClass")?, fields.text("memberCode")?);
     let subsystem = fields.optional_text("subsystemCode")?;
     fields.end()?;
-    match (node.attribute((IDENTIFIERS, "objectType")), &subsystem) {
-        (Some("MEMBER"), None) | (Some("SUBSYSTEM"), Some(_)) => Ok(ClientId { member, subsystem }),
-        (found, _) => Err(ParamsError::Value {
-            element: format!("objectType of {}", name_of(node)),
-            expected: "MEMBER or, with a subsystem code, SUBSYSTEM",
-            found: found.unwrap_or("nothing").to_owned(),
-        }),
-    }
+    Ok(match (node.attribute((IDENTIFIERS, "objectType")), subsystem) {
+        (Some("MEMBER"), None) => Some(member.client()),
+        (Some("SUBSYSTEM"), Some(code)) => Some(member.subsystem(code)),
+        _ => None,
+    })
 }
 
 /// The version, if it is one that is read.

@@ -71,12 +71,12 @@ pub enum SignatureError {
     #[error(transparent)]
     Subject(#[from] ProfileError),
     /// The certificate is another member's.
-    #[error("certificate is of member {found:?}, expected {expected:?}")]
+    #[error("certificate is of member {found}, expected {expected}")]
     Member {
         /// Who should have signed.
-        expected: MemberId,
+        expected: Box<MemberId>,
         /// Who did.
-        found: MemberId,
+        found: Box<MemberId>,
     },
     /// No OCSP response, or one that cannot be read.
     #[error("signature's OCSP responses: {0}")]

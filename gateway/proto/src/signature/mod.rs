@@ -75,7 +75,7 @@ pub struct Authorities<'a> {
 }
 
 /// A message whose signature holds and covers all of its parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     unverified: Unverified,
     certificate: Arc<Certificate>,
@@ -279,3 +279,6 @@ pub fn sign<E: From<PrepareError>>(
     let value = sign(prepared.bytes())?;
     Ok(prepared.finish(&value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,8 @@ fn signer_path(
         .map_err(SignatureError::Path)?;
     let found = path.ca().member_of(certificate, &signer.member)?;
     if found != signer.member {
-        return Err(SignatureError::Member { expected: signer.member.clone(), found });
+        let expected = Box::new(signer.member.clone());
+        return Err(SignatureError::Member { expected, found: Box::new(found) });
     }
     Ok(path)
 }

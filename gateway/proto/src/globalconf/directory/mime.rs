@@ -35,12 +35,16 @@ pub(super) fn split_head(bytes: &[u8]) -> Result<(Head, Option<&[u8]>), Director
     Ok((Head::read(bytes)?, None))
 }
 
-/// Cuts a body at the lines that begin with `--boundary`; `must_close` when the closing one may not be missing.
-pub(super) fn split_parts<'a>(
-    body: &'a [u8],
-    boundary: &str,
-    must_close: bool,
-) -> Result<Vec<&'a [u8]>, DirectoryError> {
+/// A body, cut.
+pub(super) struct Cut<'a> {
+    /// What stands between the delimiters.
+    pub(super) parts: Vec<&'a [u8]>,
+    /// Whether the closing delimiter came; without it the last part goes to the end.
+    pub(super) closed: bool,
+}
+
+/// Cuts a body at the lines that begin with `--boundary`.
+pub(super) fn split_parts<'a>(body: &'a [u8], boundary: &str) -> Result<Cut<'a>, DirectoryError> {
     let delimiter = format!("--{boundary}");
     let (mut parts, mut begin, mut at, mut closed) = (Vec::new(), None, 0, false);
     while at < body.len() {
@@ -66,10 +70,9 @@ pub(super) fn split_parts<'a>(
     match begin {
         _ if closed => {}
         None => return Err(DirectoryError::Malformed("no delimiter")),
-        Some(_) if must_close => return Err(DirectoryError::Malformed("no closing delimiter")),
         Some(begin) => parts.push(body.get(begin..).unwrap_or_default()),
     }
-    Ok(parts)
+    Ok(Cut { parts, closed })
 }
 
 fn line_length(bytes: &[u8]) -> usize {
@@ -218,9 +221,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parts<'a>(body: &'a str, must_close: bool) -> Result<Vec<&'a str>, DirectoryError> {
-        let parts = split_parts(body.as_bytes(), "b", must_close)?;
-        Ok(parts.into_iter().map(|p| std::str::from_utf8(p).unwrap()).collect())
+    fn parts(body: &str) -> Result<(Vec<&str>, bool), DirectoryError> {
+        let Cut { parts, closed } = split_parts(body.as_bytes(), "b")?;
+        Ok((parts.into_iter().map(|p| std::str::from_utf8(p).unwrap()).collect(), closed))
     }
 
     #[test]
@@ -231,17 +234,15 @@ mod tests {
             ("--b\n--b\r\ny\n--b--", vec!["", "y"]),
             ("--b  \r\nx--b\r\n--b-- ", vec!["x--b"]),
         ] {
-            assert_eq!(parts(body, true), Ok(expected), "{body:?}");
+            assert_eq!(parts(body), Ok((expected, true)), "{body:?}");
         }
-        assert_eq!(parts("--b\nx\n--b\ny", false), Ok(vec!["x", "y"]));
+        assert_eq!(parts("--b\nx\n--b\ny"), Ok((vec!["x", "y"], false)));
     }
 
     #[test]
     fn what_could_be_read_twice_is_refused() {
-        for body in
-            ["--b\nx", "x\n--b\ny\n--b--", "--b\nx\n--b--\ny", "--b\nx\n--bb\ny\n--b--", "", "--b\nx\n--b-"]
-        {
-            assert!(matches!(parts(body, true), Err(DirectoryError::Malformed(_))), "{body:?}");
+        for body in ["x\n--b\ny\n--b--", "--b\nx\n--b--\ny", "--b\nx\n--bb\ny\n--b--", "", "--b\nx\n--b-"] {
+            assert!(matches!(parts(body), Err(DirectoryError::Malformed(_))), "{body:?}");
         }
     }
 
@@ -275,9 +276,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), close in any::<bool>()) {
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = split_head(&bytes);
-            let _ = split_parts(&bytes, "-", close);
+            let _ = split_parts(&bytes, "-");
         }
     }
 }

@@ -8,7 +8,7 @@ mod write;
 
 pub use write::Draft;
 
-use self::mime::{Head, Value, split_head, split_parts, wrong};
+use self::mime::{Cut, Head, Value, split_head, split_parts, wrong};
 use super::layout;
 use super::private::PrivateParams;
 use super::read::{ParamsError, first_of_pem};
@@ -265,11 +265,12 @@ impl SignedDirectory {
         }
         let (envelope, body) = split_head(bytes)?;
         let boundary = envelope.boundary("multipart/related")?;
-        let parts = split_parts(body.unwrap_or_default(), &boundary, true)?;
+        let Cut { parts, closed } = split_parts(body.unwrap_or_default(), &boundary)?;
         let (first, second) = match parts.as_slice() {
             [] => return Err(DirectoryError::MissingSignedPart),
             [_] => return Err(DirectoryError::MissingSignature),
-            [first, second] => (*first, *second),
+            [first, second] if closed => (*first, *second),
+            [_, _] => return Err(DirectoryError::Malformed("the envelope does not end")),
             _ => return Err(DirectoryError::Malformed("the envelope has more than two parts")),
         };
         let (head, signed) = split_head(first)?;
@@ -319,7 +320,7 @@ impl SignedDirectory {
 
     /// Reads what is signed; only after the signature has been found to hold.
     fn read(&self, now: UnixTime) -> Result<Directory, DirectoryError> {
-        let mut entries = split_parts(&self.signed, &self.boundary, false)?.into_iter();
+        let mut entries = split_parts(&self.signed, &self.boundary)?.parts.into_iter();
         let (head, rest) = split_head(entries.next().unwrap_or_default())?;
         let date = head.required("Expire-date")?;
         let expires = UnixTime::from_rfc3339(date)
@@ -358,7 +359,7 @@ fn must_be_base64(head: &Head) -> Result<(), DirectoryError> {
 
 fn octets(base64: &[u8]) -> Option<Vec<u8>> {
     let compact: Vec<u8> = base64.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-    STANDARD.decode(compact).ok().filter(|octets| !octets.is_empty())
+    STANDARD.decode(compact).ok()
 }
 
 /// A digest algorithm by its URI. Ours: SHA-1 and MD5, which X-Road 7.8 takes, bind nothing.

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::globalconf::VERSION_MIN;
 use crate::globalconf::read::{
-    Fields, ParamsError, admit_part, boolean, certificate, client_id, known_version, octets, seconds, simple,
-    value,
+    Fields, ParamsError, admit_part, boolean, certificate, consistent_client_id, known_version, octets,
+    seconds, simple, value,
 };
 use crate::id::{ClientId, MemberId, ServerId};
 use roxmltree::Node;
@@ -262,7 +262,8 @@ impl GlobalGroup {
         let group = Self {
             code: fields.text("groupCode")?,
             description: fields.text("description")?,
-            members: all(&mut fields, "groupMember", client_id)?,
+            // Seen: X-Road 7.8 takes a document that calls a subsystem a member, and lets that one be in no group.
+            members: all(&mut fields, "groupMember", consistent_client_id)?.into_iter().flatten().collect(),
         };
         fields.end()?;
         Ok(group)

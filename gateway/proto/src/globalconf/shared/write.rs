@@ -23,6 +23,13 @@ impl SharedParams {
     /// [`ParamsError`] for what no reader would take, such as a server whose owner is not among the members.
     pub fn to_xml(&self, version: u8) -> Result<Vec<u8>, ParamsError> {
         let version = known_version(version)?;
+        if let Some(stranger) = self.members.iter().find(|m| m.id.instance != self.instance) {
+            return Err(ParamsError::Value {
+                element: "member".to_owned(),
+                expected: "a member of the document's instance",
+                found: stranger.id.to_string(),
+            });
+        }
         let mut sheet = Sheet::begin("ns3:conf");
         sheet.text("instanceIdentifier", &self.instance);
         if version > VERSION_MIN {

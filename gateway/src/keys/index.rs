@@ -1,0 +1,209 @@
+//! `keys.toml`, and the files it names.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [[key]]
+//! use = "auth"                   # auth, sign or internal-tls
+//! key = "auth.key.pem"           # PKCS#8, readable by its owner alone; relative to keys.toml
+//! certificate = "auth.cert.pem"  # the key's own certificate first
+//! active = true                  # default
+//! ```
+
+use super::signing::Bench;
+use super::{Does, Kept, KeysError};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use saatkond_proto::crypto::SigningKey;
+use saatkond_proto::trust::Certificate;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The file's name.
+const FILE: &str = "keys.toml";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    version: u32,
+    #[serde(default, rename = "key")]
+    keys: Vec<Key>,
+}
+
+/// One key, as the index names it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    #[serde(rename = "use")]
+    usage: Usage,
+    key: PathBuf,
+    certificate: PathBuf,
+    #[serde(default = "yes")]
+    pub(super) active: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Usage {
+    Auth,
+    Sign,
+    InternalTls,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Reads the index.
+pub(super) fn read(dir: &Path) -> Result<Vec<Key>, KeysError> {
+    let file = dir.join(FILE);
+    let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+    let index: Index = toml::from_str(&text).map_err(|e| malformed(&file, e.to_string()))?;
+    if index.version != 1 {
+        return Err(malformed(&file, format!("version is {}, expected 1", index.version)));
+    }
+    Ok(index.keys)
+}
+
+/// Opens a key and its certificate: they must belong together.
+pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, KeysError> {
+    let file = dir.join(&key.key);
+    refuse_exposed(&file)?;
+    let pem = Zeroizing::new(std::fs::read(&file).map_err(|source| unreadable(&file, source))?);
+    let private = PrivatePkcs8KeyDer::from_pem_slice(&pem)
+        .map_err(|e| malformed(&file, format!("not an unencrypted PKCS#8 key in PEM: {e}")))?;
+    let signing =
+        SigningKey::from_pkcs8(private.secret_pkcs8_der()).map_err(|e| malformed(&file, e.to_string()))?;
+
+    let certificate_file = dir.join(&key.certificate);
+    let chain = certificates(&certificate_file)?;
+    let first =
+        chain.first().ok_or_else(|| malformed(&certificate_file, "holds no certificate".to_owned()))?;
+    let certificate =
+        Certificate::from_der(first).map_err(|e| malformed(&certificate_file, e.to_string()))?;
+    if certificate.public_key() != signing.public_key() {
+        let text = format!("its certificate is not one of the key {}", file.display());
+        return Err(malformed(&certificate_file, text));
+    }
+    let for_tls = |private: PrivatePkcs8KeyDer<'static>| {
+        rustls::crypto::ring::sign::any_supported_type(&PrivateKeyDer::Pkcs8(private))
+            .map_err(|e| malformed(&file, e.to_string()))
+    };
+    let does = match key.usage {
+        Usage::Auth => Does::Authenticate(for_tls(private)?),
+        Usage::InternalTls => Does::InternalTls(for_tls(private)?),
+        Usage::Sign => {
+            Does::Sign(Bench::start(signing, batch_max).map_err(|source| unreadable(&file, source))?)
+        }
+    };
+    Ok(Kept { file, certificate: Arc::new(certificate), chain, does })
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, KeysError> {
+    let pem = std::fs::read(file).map_err(|source| unreadable(file, source))?;
+    let found: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    found.map_err(|e| malformed(file, e.to_string()))
+}
+
+#[cfg(unix)]
+fn refuse_exposed(file: &Path) -> Result<(), KeysError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode =
+        std::fs::metadata(file).map_err(|source| unreadable(file, source))?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(KeysError::Exposed { file: file.to_owned(), mode }) }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_: &Path) -> Result<(), KeysError> {
+    Ok(())
+}
+
+fn unreadable(file: &Path, source: std::io::Error) -> KeysError {
+    KeysError::Unreadable { file: file.to_owned(), source }
+}
+
+fn malformed(file: &Path, text: String) -> KeysError {
+    KeysError::Malformed { file: file.to_owned(), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("saatkond-keys-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+
+        fn write(&self, name: &str, text: &str, mode: u32) {
+            std::fs::write(self.0.join(name), text).unwrap();
+            std::fs::set_permissions(self.0.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        /// A key and its certificate, named in the index for `usage`.
+        fn with_key(&self, usage: &str) -> rcgen::KeyPair {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+            self.write("a.key.pem", &key.serialize_pem(), 0o600);
+            self.write("a.cert.pem", &certificate.pem(), 0o644);
+            let named = "key = \"a.key.pem\"\ncertificate = \"a.cert.pem\"\n";
+            self.write("keys.toml", &format!("version = 1\n[[key]]\nuse = \"{usage}\"\n{named}"), 0o644);
+            key
+        }
+
+        fn open(&self) -> Result<(), KeysError> {
+            read(&self.0)?.iter().try_for_each(|key| open(&self.0, key, 1).map(drop))
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_of_every_use_open() {
+        for usage in ["auth", "sign", "internal-tls"] {
+            let dir = Dir::new(usage);
+            dir.with_key(usage);
+            dir.open().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let dir = Dir::new("exposed");
+        let key = dir.with_key("sign");
+        dir.write("a.key.pem", &key.serialize_pem(), 0o640);
+        assert!(matches!(dir.open(), Err(KeysError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_certificate_of_another_key_is_refused() {
+        let dir = Dir::new("foreign");
+        dir.with_key("sign");
+        dir.write("a.key.pem", &rcgen::KeyPair::generate().unwrap().serialize_pem(), 0o600);
+        assert!(matches!(dir.open(), Err(KeysError::Malformed { .. })));
+    }
+
+    #[test]
+    fn what_the_index_does_not_know_is_refused() {
+        let dir = Dir::new("unknown");
+        for text in [
+            "version = 2",
+            "version = 1\nkeyz = []",
+            "version = 1\n[[key]]\nuse = \"tls\"\nkey = \"a\"\ncertificate = \"b\"",
+        ] {
+            dir.write("keys.toml", text, 0o644);
+            assert!(matches!(dir.open(), Err(KeysError::Malformed { .. })), "{text}");
+        }
+    }
+}

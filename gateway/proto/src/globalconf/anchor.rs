@@ -66,7 +66,11 @@ impl Anchor {
 
     /// Writes the anchor's content.
     pub(super) fn write(&self, sheet: &mut Sheet) {
-        sheet.optional_text("generatedAt", self.generated_at.map(UnixTime::to_rfc3339_millis).as_deref());
+        let generated_at = self.generated_at.map(|at| match at.millis().rem_euclid(1000) {
+            0 => at.to_rfc3339(),
+            _ => at.to_rfc3339_millis(),
+        });
+        sheet.optional_text("generatedAt", generated_at.as_deref());
         sheet.text("instanceIdentifier", &self.instance);
         for source in &self.sources {
             sheet.open("source");

@@ -72,9 +72,9 @@ impl SharedParams {
 struct Named(HashMap<String, ClientId>);
 
 impl Named {
+    /// Remembers an element by its id; one without an id is nobody's owner or client.
     fn put(&mut self, node: Node<'_, '_>, client: ClientId) -> Result<(), ParamsError> {
-        let id = node.attribute("id").map(str::trim).filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| value(node, "an element with an id", "none"))?;
+        let Some(id) = node.attribute("id").map(str::trim) else { return Ok(()) };
         match self.0.insert(id.to_owned(), client) {
             None => Ok(()),
             Some(_) => Err(ParamsError::Twice { what: "id", found: id.to_owned() }),

@@ -7,6 +7,7 @@ use crate::time::UnixTime;
 use crate::trust::testing::{Party, flipped};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -371,4 +372,27 @@ fn bounds_hold() {
     assert!(matches!(outcome(&many), Err(DirectoryError::TooLarge { what: "parts", .. })));
     let long = format!("--in\nExpire-date: {}\n", "9".repeat(20_000));
     assert!(matches!(outcome(&long), Err(DirectoryError::TooLarge { what: "bytes in a header", .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_damage_panics(at in any::<prop::sample::Index>(), with in proptest::collection::vec(any::<u8>(), 0..9), cut in 0usize..9) {
+        let party = signer("conf");
+        let (draft, bodies) = draft(6);
+        let mut documents = bodies;
+        documents.push(signed(&party, &draft));
+        documents.push(super::anchor().to_xml());
+        for document in documents {
+            let begin = at.index(document.len());
+            let end = (begin + cut).min(document.len());
+            let damaged = [&document[..begin], &with, &document[end..]].concat();
+            let _ = verify(&damaged, &party);
+            let _ = crate::globalconf::Anchor::from_xml(&damaged);
+            let _ = crate::globalconf::SharedParams::from_xml(&damaged, 6);
+            let _ = crate::globalconf::PrivateParams::from_xml(&damaged, 6);
+            let _ = crate::globalconf::layout::Metadata::from_json(&damaged);
+        }
+    }
 }

@@ -91,7 +91,6 @@ fn what_the_schema_does_not_say_is_refused() {
         (">DER<", ">der<"),
         (">FREE<", ">NONE<"),
         ("<internalVerificationCert>AQID", "<internalVerificationCert>AQI"),
-        ("<member id=\"id0\">", "<member>"),
     ] {
         assert!(matches!(edited(from, to), Err(ParamsError::Value { .. })), "{from} -> {to}");
     }
@@ -120,6 +119,10 @@ fn references_must_lead_somewhere() {
     assert!(matches!(
         edited("<client>id3</client>", "<client>idx</client>"),
         Err(ParamsError::Reference { element: "client", .. })
+    ));
+    assert!(matches!(
+        edited("<member id=\"id0\">", "<member>"),
+        Err(ParamsError::Reference { element: "owner", .. })
     ));
     assert!(matches!(edited("id=\"id2\"", "id=\"id0\""), Err(ParamsError::Twice { what: "id", .. })));
 }
@@ -184,6 +187,28 @@ fn private_parameters_and_anchors_survive() {
     assert_eq!(Anchor::from_xml(&anchor().to_xml()).unwrap(), anchor());
     let bare = Anchor { generated_at: None, ..anchor() };
     assert_eq!(Anchor::from_xml(&bare.to_xml()).unwrap(), bare);
+}
+
+#[test]
+fn documents_look_as_the_central_server_writes_them() {
+    let params = PrivateParams { anchors: Vec::new(), ..private() };
+    let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>
+<ns3:conf xmlns:ns2=\"http://x-road.eu/xsd/identifiers\" xmlns:ns3=\"http://x-road.eu/xsd/xroad.xsd\">
+    <instanceIdentifier>ZZ</instanceIdentifier>
+    <managementService>
+        <authCertRegServiceAddress>https://cs.example:4001/managementservice/</authCertRegServiceAddress>
+        <authCertRegServiceCert>CQgH</authCertRegServiceCert>
+        <managementRequestServiceProviderId ns2:objectType=\"SUBSYSTEM\">
+            <ns2:xRoadInstance>ZZ</ns2:xRoadInstance>
+            <ns2:memberClass>GOV</ns2:memberClass>
+            <ns2:memberCode>M1</ns2:memberCode>
+            <ns2:subsystemCode>MGMT</ns2:subsystemCode>
+        </managementRequestServiceProviderId>
+    </managementService>
+    <timeStampingIntervalSeconds>77</timeStampingIntervalSeconds>
+</ns3:conf>
+";
+    assert_eq!(String::from_utf8(params.to_xml()).unwrap(), expected);
 }
 
 #[test]

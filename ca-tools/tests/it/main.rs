@@ -1,4 +1,10 @@
 //! The trust services from outside: openssl, proto's readers and an independent verifier are the other side.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "the lints for tests spare functions marked as tests only"
+)]
 
 mod authority;
+mod services;
 mod support;

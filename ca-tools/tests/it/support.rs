@@ -1,9 +1,4 @@
 //! What these tests share: directories that go away, openssl as the other side.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "the test lints spare functions marked as tests only"
-)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -37,15 +32,20 @@ impl Drop for Directory {
     }
 }
 
-/// Whether a tool is there; a test without it says that it skips, or fails under `SAATKOND_REQUIRE=all`.
-pub(crate) fn has(tool: &str, probe: &[&str]) -> bool {
-    let there = Command::new(tool).args(probe).output().is_ok_and(|output| output.status.success());
+/// Whether what a test needs is there; without it the test says that it skips, or fails under `SAATKOND_REQUIRE=all`.
+pub(crate) fn needed(there: bool, what: &str) -> bool {
     if !there {
         let required = std::env::var("SAATKOND_REQUIRE").is_ok_and(|value| value == "all");
-        assert!(!required, "SAATKOND_REQUIRE=all, but {tool} {} does not run", probe.join(" "));
-        eprintln!("SKIPPED: {tool} {} does not run here", probe.join(" "));
+        assert!(!required, "SAATKOND_REQUIRE=all, but {what} is not there");
+        eprintln!("SKIPPED: {what} is not there");
     }
     there
+}
+
+/// Whether a tool runs.
+pub(crate) fn has(tool: &str, probe: &[&str]) -> bool {
+    let runs = Command::new(tool).args(probe).output().is_ok_and(|output| output.status.success());
+    needed(runs, &format!("{tool} ({tool} {})", probe.join(" ")))
 }
 
 /// Whether openssl is there.
@@ -63,4 +63,30 @@ pub(crate) fn openssl(arguments: &[&str]) -> Result<String, String> {
 /// A path as text.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Asks over HTTP/1.1, one connection a question: status and body.
+pub(crate) async fn http(
+    address: std::net::SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> (u16, Vec<u8>) {
+    use http_body_util::BodyExt as _;
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address.to_string())
+        .body(http_body_util::Full::new(bytes::Bytes::copy_from_slice(body)))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+    drop(sender);
+    let _ = driver.await;
+    (status, body)
 }

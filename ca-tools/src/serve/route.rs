@@ -1,0 +1,185 @@
+//! Which request gets which answer.
+
+use super::{PATIENCE, Services};
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use saatkond_proto::limits;
+use std::convert::Infallible;
+use std::sync::PoisonError;
+
+/// Bytes of an OCSP or time-stamp request.
+const REQUEST_BYTES_MAX: usize = limits::OCSP_BYTES_MAX;
+
+/// What is asked of us.
+enum Asked {
+    Ocsp(Bytes),
+    Stamp(Bytes),
+    Configuration { path: String, query: Option<String> },
+    Live,
+    Ready,
+}
+
+/// What is said back, before it is HTTP.
+enum Said {
+    /// The content type and the body.
+    Good(&'static str, Bytes),
+    Not(StatusCode, String),
+}
+
+pub(super) async fn answer(
+    services: Services,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let is_head = request.method() == Method::HEAD;
+    let said = match asked(&services, request).await {
+        Ok(asked) => tokio::task::spawn_blocking(move || services.say(asked)).await.unwrap_or_else(|_| {
+            Said::Not(StatusCode::INTERNAL_SERVER_ERROR, "the service failed\n".to_owned())
+        }),
+        Err(said) => said,
+    };
+    let (status, kind, body) = match said {
+        Said::Good(kind, body) => (StatusCode::OK, kind, body),
+        Said::Not(status, text) => (status, "text/plain; charset=utf-8", Bytes::from(text)),
+    };
+    let length = body.len();
+    let mut response = Response::new(Full::new(if is_head { Bytes::new() } else { body }));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(length));
+    Ok(response)
+}
+
+async fn asked(services: &Services, request: Request<Incoming>) -> Result<Asked, Said> {
+    let shop = &services.0;
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().map(str::to_owned);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if let Some((place, _)) = &shop.ocsp {
+        if path == *place {
+            return post(request).await.map(Asked::Ocsp);
+        }
+        if let Some(encoded) = path.strip_prefix(place).and_then(|rest| rest.strip_prefix('/')) {
+            return if is_read { ocsp_by_get(encoded) } else { Err(wrong_method("GET")) };
+        }
+    }
+    if shop.tsa.as_ref().is_some_and(|(place, _)| path == *place) {
+        return post(request).await.map(Asked::Stamp);
+    }
+    if !is_read {
+        return Err(wrong_method("GET"));
+    }
+    match path.as_str() {
+        "/health/live" => Ok(Asked::Live),
+        "/health/ready" => Ok(Asked::Ready),
+        _ => Ok(Asked::Configuration { path, query }),
+    }
+}
+
+/// Spec: RFC 6960 A.1: percent-encoded base64 of the request after the responder's URL.
+fn ocsp_by_get(encoded: &str) -> Result<Asked, Said> {
+    let bad = || Said::Not(StatusCode::BAD_REQUEST, "expected an OCSP request in base64\n".to_owned());
+    let mut text = String::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((before, after)) = rest.split_once('%') {
+        let (digits, after) = after.split_at_checked(2).ok_or_else(bad)?;
+        text.push_str(before);
+        text.push(u8::from_str_radix(digits, 16).ok().map(char::from).ok_or_else(bad)?);
+        rest = after;
+    }
+    text.push_str(rest);
+    let der = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| bad())?;
+    Ok(Asked::Ocsp(Bytes::from(der)))
+}
+
+async fn post(request: Request<Incoming>) -> Result<Bytes, Said> {
+    if request.method() != Method::POST {
+        return Err(wrong_method("POST"));
+    }
+    let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
+    match tokio::time::timeout(PATIENCE, body).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Said::Not(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("at most {REQUEST_BYTES_MAX} bytes are read\n"),
+        )),
+        Ok(Err(_)) => Err(Said::Not(StatusCode::BAD_REQUEST, "the body did not arrive whole\n".to_owned())),
+        Err(_) => Err(Said::Not(StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned())),
+    }
+}
+
+fn wrong_method(expected: &str) -> Said {
+    Said::Not(StatusCode::METHOD_NOT_ALLOWED, format!("expected {expected}\n"))
+}
+
+impl Services {
+    fn say(&self, asked: Asked) -> Said {
+        let now = self.clock().now();
+        let absent = || Said::Not(StatusCode::NOT_FOUND, "not found\n".to_owned());
+        match asked {
+            Asked::Ocsp(request) => {
+                let Some((_, responder)) = &self.0.ocsp else { return absent() };
+                let (response, trouble) = responder.answer(&request, now);
+                if let Some(error) = trouble {
+                    tracing::error!(error = crate::globalconf::chain(&error), "OCSP request refused");
+                }
+                Said::Good("application/ocsp-response", Bytes::from(response))
+            }
+            Asked::Stamp(request) => {
+                let Some((_, stamper)) = &self.0.tsa else { return absent() };
+                let (response, trouble) = stamper.answer(&request, now);
+                if let Some(error) = trouble {
+                    tracing::error!(error = crate::globalconf::chain(&error), "time-stamp refused");
+                }
+                Said::Good("application/timestamp-reply", Bytes::from(response))
+            }
+            Asked::Configuration { path, query } => {
+                let Some(publisher) = &self.0.configuration else { return absent() };
+                // also for whom the clock was wound, or the machine slept
+                self.renew();
+                let found = {
+                    let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
+                    publisher.find(&path, query.as_deref())
+                };
+                let kind = if path.ends_with(".xml") { "text/xml" } else { "application/octet-stream" };
+                found.map_or_else(absent, |bytes| Said::Good(kind, bytes))
+            }
+            Asked::Live => Said::Good("text/plain; charset=utf-8", Bytes::from_static(b"live\n")),
+            Asked::Ready => self.ready(),
+        }
+    }
+
+    fn ready(&self) -> Said {
+        let now = self.clock().now();
+        let mut troubles = Vec::new();
+        if let Some((_, responder)) = &self.0.ocsp
+            && let Err(error) = responder.check(now)
+        {
+            troubles.push(format!("ocsp: {}", crate::globalconf::chain(&error)));
+        }
+        if let Some((_, stamper)) = &self.0.tsa
+            && let Err(error) = stamper.check(now)
+        {
+            troubles.push(format!("tsa: {error}"));
+        }
+        self.renew();
+        if let Some(publisher) = &self.0.configuration {
+            let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
+            if publisher.expires() < now {
+                troubles.push(format!("configuration: expired {}", publisher.expires()));
+            }
+            if let Some(trouble) = publisher.trouble() {
+                troubles.push(format!("configuration: {trouble}"));
+            }
+        }
+        if troubles.is_empty() {
+            Said::Good("text/plain; charset=utf-8", Bytes::from_static(b"ready\n"))
+        } else {
+            Said::Not(StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n")
+        }
+    }
+}

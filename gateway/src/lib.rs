@@ -29,6 +29,8 @@ pub mod keys;
 pub mod messagelog;
 pub mod net;
 pub mod provider;
+#[cfg(test)]
+mod testbed;
 pub mod world;
 
 use clock::Clock;

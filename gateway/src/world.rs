@@ -5,7 +5,7 @@
 use crate::conf::ServerConf;
 use crate::keys::{AuthKey, Keys, NoKey, Signer, Statuses};
 use arc_swap::ArcSwap;
-use saatkond_proto::globalconf::lookup::GlobalConf;
+use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::ocsp::Response;

@@ -1,7 +1,7 @@
 //! `server.toml`: what this server offers, to whom.
 
 use super::ConfError;
-use saatkond_proto::globalconf::lookup::GlobalConf;
+use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::message::endpoint::{Endpoint, normal_path};
 use saatkond_proto::message::rest::Method;

@@ -4,11 +4,15 @@
 //! version = 1
 //!
 //! [[key]]
+//! name = "auth"
 //! use = "auth"                   # auth, sign or internal-tls
-//! key = "auth.key.pem"           # PKCS#8, readable by its owner alone; relative to keys.toml
-//! certificate = "auth.cert.pem"  # the key's own certificate first
+//! key = "auth.key.pem"           # PKCS#8, readable by its owner alone; relative to keys.toml; default NAME.key.pem
+//! certificate = "auth.cert.pem"  # the key's own certificate first; default NAME.cert.pem
 //! active = true                  # default
 //! ```
+//!
+//! `demo = true` beside `version` marks a demonstration's keys, which serve on loopback only. A key with two certificates,
+//! as while one is being renewed, stands there twice: the first certificate that serves is used.
 
 use super::signing::Bench;
 use super::{Does, Kept, KeysError};
@@ -26,20 +30,23 @@ const FILE: &str = "keys.toml";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Index {
+pub(super) struct Index {
     version: u32,
+    #[serde(default)]
+    pub(super) demo: bool,
     #[serde(default, rename = "key")]
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
 }
 
 /// One key, as the index names it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Key {
+    name: Option<String>,
     #[serde(rename = "use")]
     usage: Usage,
-    key: PathBuf,
-    certificate: PathBuf,
+    key: Option<PathBuf>,
+    certificate: Option<PathBuf>,
     #[serde(default = "yes")]
     pub(super) active: bool,
 }
@@ -57,19 +64,33 @@ const fn yes() -> bool {
 }
 
 /// Reads the index.
-pub(super) fn read(dir: &Path) -> Result<Vec<Key>, KeysError> {
+pub(super) fn read(dir: &Path) -> Result<Index, KeysError> {
     let file = dir.join(FILE);
     let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
     let index: Index = toml::from_str(&text).map_err(|e| malformed(&file, e.to_string()))?;
     if index.version != 1 {
         return Err(malformed(&file, format!("version is {}, expected 1", index.version)));
     }
-    Ok(index.keys)
+    Ok(index)
+}
+
+impl Key {
+    /// The file of a part of this key: as given, or by its name.
+    fn file(&self, dir: &Path, given: Option<&PathBuf>, ending: &str) -> Result<PathBuf, KeysError> {
+        match (given, &self.name) {
+            (Some(given), _) => Ok(dir.join(given)),
+            (None, Some(name)) if !name.contains('/') => Ok(dir.join(format!("{name}.{ending}"))),
+            (None, _) => {
+                let text = "a key has neither a `name` without slashes nor `key` and `certificate`";
+                Err(malformed(&dir.join(FILE), text.to_owned()))
+            }
+        }
+    }
 }
 
 /// Opens a key and its certificate: they must belong together.
 pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, KeysError> {
-    let file = dir.join(&key.key);
+    let file = key.file(dir, key.key.as_ref(), "key.pem")?;
     refuse_exposed(&file)?;
     let pem = Zeroizing::new(std::fs::read(&file).map_err(|source| unreadable(&file, source))?);
     let private = PrivatePkcs8KeyDer::from_pem_slice(&pem)
@@ -77,7 +98,7 @@ pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, Keys
     let signing =
         SigningKey::from_pkcs8(private.secret_pkcs8_der()).map_err(|e| malformed(&file, e.to_string()))?;
 
-    let certificate_file = dir.join(&key.certificate);
+    let certificate_file = key.file(dir, key.certificate.as_ref(), "cert.pem")?;
     let chain = certificates(&certificate_file)?;
     let first =
         chain.first().ok_or_else(|| malformed(&certificate_file, "holds no certificate".to_owned()))?;
@@ -159,7 +180,7 @@ mod tests {
         }
 
         fn open(&self) -> Result<(), KeysError> {
-            read(&self.0)?.iter().try_for_each(|key| open(&self.0, key, 1).map(drop))
+            read(&self.0)?.keys.iter().try_for_each(|key| open(&self.0, key, 1).map(drop))
         }
     }
 
@@ -200,6 +221,8 @@ mod tests {
         for text in [
             "version = 2",
             "version = 1\nkeyz = []",
+            "version = 1\n[[key]]\nuse = \"auth\"",
+            "version = 1\n[[key]]\nuse = \"auth\"\nname = \"../a\"",
             "version = 1\n[[key]]\nuse = \"tls\"\nkey = \"a\"\ncertificate = \"b\"",
         ] {
             dir.write("keys.toml", text, 0o644);

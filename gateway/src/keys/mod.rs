@@ -21,9 +21,9 @@ use saatkond_proto::globalconf::lookup::GlobalConf;
 use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::signature::{PartDigest, SignatureParts, SignerMaterial};
 use saatkond_proto::time::UnixTime;
-use saatkond_proto::trust::Certificate;
-use saatkond_proto::trust::ocsp::{self, Response};
-use saatkond_proto::trust::path::{self, Chain};
+use saatkond_proto::trust::ocsp::{self, Response, Status};
+use saatkond_proto::trust::path;
+use saatkond_proto::trust::{ApprovedCa, Certificate};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,12 @@ impl Statuses {
 
 /// All private keys of this gateway. Cheap to clone.
 #[derive(Clone)]
-pub struct Keys(Arc<Vec<Kept>>);
+pub struct Keys(Arc<Shelf>);
+
+struct Shelf {
+    keys: Vec<Kept>,
+    demo: bool,
+}
 
 /// One key and its certificate.
 struct Kept {
@@ -168,9 +173,9 @@ impl Keys {
     /// [`KeysError`].
     pub fn open(dir: &Path, batch_max: usize) -> Result<Self, KeysError> {
         let index = index::read(dir)?;
-        let kept: Result<Vec<Kept>, KeysError> =
-            index.iter().filter(|key| key.active).map(|key| index::open(dir, key, batch_max)).collect();
-        Ok(Self(Arc::new(kept?)))
+        let active = index.keys.iter().filter(|key| key.active);
+        let keys: Result<Vec<Kept>, KeysError> = active.map(|key| index::open(dir, key, batch_max)).collect();
+        Ok(Self(Arc::new(Shelf { keys: keys?, demo: index.demo })))
     }
 
     /// Chooses the authentication key: registered for `server`, valid, its whole path good by OCSP.
@@ -187,7 +192,7 @@ impl Keys {
         at: UnixTime,
     ) -> Result<AuthKey, NoKey> {
         let mut reasons = Vec::new();
-        for kept in self.0.iter() {
+        for kept in self.0.keys.iter() {
             let Does::Authenticate(key) = &kept.does else { continue };
             match kept.as_auth(key, server, &Belief { conf, statuses, at }) {
                 Ok(auth) => return Ok(auth),
@@ -211,7 +216,7 @@ impl Keys {
         at: UnixTime,
     ) -> Result<Signer, NoKey> {
         let mut reasons = Vec::new();
-        for kept in self.0.iter() {
+        for kept in self.0.keys.iter() {
             let Does::Sign(bench) = &kept.does else { continue };
             match kept.as_signer(bench, member, &Belief { conf, statuses, at }) {
                 Ok(signer) => return Ok(signer),
@@ -235,7 +240,7 @@ impl Keys {
         at: UnixTime,
     ) -> Result<SignatureParts, SignError> {
         let wanted = signer.material.certificate.sha256();
-        let bench = self.0.iter().find_map(|kept| match &kept.does {
+        let bench = self.0.keys.iter().find_map(|kept| match &kept.does {
             Does::Sign(bench) if kept.certificate.sha256() == wanted => Some(bench),
             Does::Sign(_) | Does::Authenticate(_) | Does::InternalTls(_) => None,
         });
@@ -245,7 +250,7 @@ impl Keys {
     /// The key and certificate that information systems meet on the HTTPS port; `None` when none is kept.
     #[must_use]
     pub fn internal_tls(&self) -> Option<Arc<CertifiedKey>> {
-        self.0.iter().find_map(|kept| match &kept.does {
+        self.0.keys.iter().find_map(|kept| match &kept.does {
             Does::InternalTls(key) => Some(Arc::new(CertifiedKey::new(kept.chain.clone(), Arc::clone(key)))),
             Does::Sign(_) | Does::Authenticate(_) => None,
         })
@@ -254,8 +259,14 @@ impl Keys {
     /// The certificates of authentication and sign keys: those whose OCSP responses are fetched.
     #[must_use]
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
-        let with_status = self.0.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
+        let with_status = self.0.keys.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
         with_status.map(|kept| Arc::clone(&kept.certificate)).collect()
+    }
+
+    /// Whether these are a demonstration's keys, which serve on loopback only.
+    #[must_use]
+    pub fn are_a_demonstration(&self) -> bool {
+        self.0.demo
     }
 }
 
@@ -267,25 +278,50 @@ struct Belief<'a> {
 }
 
 impl Belief<'_> {
-    /// Good responses for each certificate of a path, and until when all of it holds.
-    fn responses(&self, chain: &Chain) -> Result<(Vec<Arc<Response>>, UnixTime), String> {
-        let policy = self.conf.ocsp_policy();
+    /// Good responses for a certificate and each authority above it but the topmost, and until when all of it holds.
+    fn responses(
+        &self,
+        chain: &[Arc<Certificate>],
+        cas: &[ApprovedCa],
+    ) -> Result<(Vec<Arc<Response>>, UnixTime), String> {
+        let (policy, listed) = (self.conf.ocsp_policy(), self.conf.all_cas());
         let mut responses = Vec::new();
         let mut until = UnixTime::from_millis(i64::MAX);
-        for certificate in chain.certificates() {
-            let response = self.statuses.of(certificate).ok_or_else(|| {
-                format!("no OCSP response is kept for certificate {}", certificate.subject_text())
-            })?;
+        for certificate in chain {
+            let subject = certificate.subject_text();
+            let issuer = issuer_of(certificate, cas)
+                .ok_or_else(|| format!("no approved authority issued {subject}"))?;
+            if !certificate.is_valid_at(self.at) {
+                let (from, to) = (certificate.not_before(), certificate.not_after());
+                return Err(format!("{subject} is valid from {from} to {to}"));
+            }
+            let response = self
+                .statuses
+                .of(certificate)
+                .ok_or_else(|| format!("no OCSP response is kept for certificate {subject}"))?;
+            ocsp::verify(response, certificate, issuer, &listed, &policy, self.at)
+                .map_err(|e| e.to_string())?;
+            match response.status() {
+                Status::Good => {}
+                Status::Revoked { at } => return Err(format!("{subject} was revoked at {at}")),
+                Status::Unknown => return Err(format!("the authority does not know {subject}")),
+            }
             until = until.min(certificate.not_after()).min(response.this_update().plus(policy.freshness));
             if let Some(next) = response.next_update().filter(|_| policy.check_next_update) {
                 until = until.min(next);
             }
             responses.push(Arc::clone(response));
         }
-        let told: Vec<Response> = responses.iter().map(|r| Response::clone(r)).collect();
-        ocsp::check(chain, &told, &self.conf.all_cas(), &policy, self.at).map_err(|e| e.to_string())?;
         Ok((responses, until))
     }
+}
+
+/// The approved authority that issued `certificate`: by name, and by its signature.
+pub(crate) fn issuer_of<'a>(certificate: &Certificate, cas: &'a [ApprovedCa]) -> Option<&'a Certificate> {
+    cas.iter()
+        .flat_map(ApprovedCa::services)
+        .map(|service| &*service.certificate)
+        .find(|ca| certificate.names_issuer(ca) && certificate.verify_signed_by(ca).is_ok())
 }
 
 impl Kept {
@@ -308,8 +344,8 @@ impl Kept {
         let cas = belief.conf.approved_cas(&server.owner.instance);
         let chain = path::own_chain(&self.certificate, cas);
         // As the provider will judge it: each certificate sent needs a response in the message.
-        let judged = path::of_peer(&chain, cas, belief.at).map_err(|e| e.to_string())?;
-        let (responses, good_until) = belief.responses(&judged)?;
+        path::of_peer(&chain, cas, belief.at).map_err(|e| e.to_string())?;
+        let (responses, good_until) = belief.responses(&chain, cas)?;
         let sent = chain.iter().map(|c| CertificateDer::from(c.der().to_vec())).collect();
         let certified = Arc::new(CertifiedKey::new(sent, Arc::clone(key)));
         Ok(AuthKey { certificate: Arc::clone(&self.certificate), chain, responses, certified, good_until })
@@ -325,16 +361,15 @@ impl Kept {
             return Err("may not sign: its key usage lacks nonRepudiation".to_owned());
         }
         let cas = belief.conf.approved_cas(&member.instance);
-        let chain = path::for_signing(&self.certificate, &[], cas, belief.at).map_err(|e| e.to_string())?;
-        let Some(profile) = chain.ca().profile else {
-            return Err(format!("{} has a certificate profile that is not known here", chain.ca().name));
-        };
-        let named = profile.member_of(&self.certificate, member).map_err(|e| e.to_string())?;
+        let judged = path::for_signing(&self.certificate, &[], cas, belief.at).map_err(|e| e.to_string())?;
+        let named = judged.ca().member_of(&self.certificate, member).map_err(|e| e.to_string())?;
         if named != *member {
             return Err(format!("belongs to {named}, expected {member}"));
         }
-        let (responses, good_until) = belief.responses(&chain)?;
-        let intermediates = chain.certificates().get(1..).unwrap_or_default().to_vec();
+        // All authorities but the topmost go in, also those that the instance lists. Spec: message-path §3.1.
+        let chain = path::own_chain(&self.certificate, cas);
+        let (responses, good_until) = belief.responses(&chain, cas)?;
+        let intermediates = chain.get(1..).unwrap_or_default().to_vec();
         let ocsp = responses.iter().map(|r| r.der().to_vec()).collect();
         let material = SignerMaterial { certificate: Arc::clone(&self.certificate), intermediates, ocsp };
         let (material, algorithm) = (Arc::new(material), bench.algorithm());
@@ -360,3 +395,6 @@ impl fmt::Debug for Keys {
         f.write_str("Keys")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,29 +1,11 @@
 use super::disk::{SegmentFile, name_of};
 use super::*;
+use crate::testbed::TestDir;
 use bytes::Bytes;
 use saatkond_proto::id::MemberId;
 use saatkond_proto::signature::SignatureParts;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// A directory of its own for one test; it goes with the value.
-pub(crate) struct TestDir(pub(crate) PathBuf);
-
-impl TestDir {
-    pub(crate) fn new(name: &str) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let path = std::env::temp_dir().join(format!("saatkond-{name}-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for TestDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Item {

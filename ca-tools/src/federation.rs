@@ -525,12 +525,14 @@ fn serve_file(plan: &Plan) -> String {
     )
 }
 
-/// The index of a server's keys. Ours: the form is that of the gateway's room `keys`.
+/// The index of a server's keys, in the form of the gateway's room `keys`.
 fn keys_file() -> String {
-    "version = 1\n\n\
-     [[key]]\nname = \"auth\"\nuse = \"auth\"\n\n\
-     [[key]]\nname = \"sign\"\nuse = \"sign\"\n"
-        .to_owned()
+    let key = |usage: &str| {
+        format!(
+            "\n[[key]]\nuse = \"{usage}\"\nkey = \"{usage}.key.pem\"\ncertificate = \"{usage}.cert.pem\"\n"
+        )
+    };
+    format!("version = 1\n{}{}", key("auth"), key("sign"))
 }
 
 fn save(

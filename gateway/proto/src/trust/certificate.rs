@@ -411,3 +411,71 @@ impl Extensions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der;
+    use crate::trust::testing::*;
+
+    #[test]
+    fn what_is_looked_at_is_read() {
+        let root = Draft::ca("root").self_signed();
+        let location = der::write(tag::context_primitive(6), b"http://ocsp.example");
+        let oid = der::write(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]);
+        let access = der::sequence([der::sequence([oid, location])]);
+        let mut draft = Draft::authentication("leaf")
+            .basic(false, None)
+            .extension(&[0x2b, 6, 1, 5, 5, 7, 1, 1], false, &access)
+            .extension(&[0x55, 0x1d, 0x0e], false, &der::write(tag::OCTET_STRING, b"key"));
+        draft.serial = vec![0xff, 1];
+        let cert = draft.issued_by(&root).certificate;
+        assert_eq!((cert.subject_text(), cert.issuer_text()), ("CN=leaf", "CN=root"));
+        assert_eq!(cert.issuer_rfc2253(), "CN=root");
+        assert_eq!((cert.serial_decimal(), cert.serial_text()), ("65281".to_owned(), "ff01".to_owned()));
+        assert_eq!(cert.ocsp_urls(), ["http://ocsp.example"]);
+        assert_eq!(cert.key_identifier(), Some(&b"key"[..]));
+        assert!(cert.may_authenticate_client() && !cert.may_sign_ocsp() && !cert.may_stamp_time());
+        assert!(cert.names_issuer(&root.certificate) && !cert.is_self_issued() && !cert.is_ca());
+        assert!(root.certificate.is_self_issued() && root.certificate.is_ca());
+        assert_eq!(cert.sha256(), DigestAlgorithm::Sha256.digest(cert.der()));
+        assert_eq!(cert.key_sha1(), DigestAlgorithm::Sha1.digest(cert.public_key().bits()));
+        assert_eq!(cert.verify_signed_by(&root.certificate), Ok(()));
+    }
+
+    #[test]
+    fn only_one_certificate_is_read_and_no_more() {
+        let good = Draft::ca("root").self_signed().certificate;
+        let longer = [good.der(), &[0]].concat();
+        assert!(matches!(Certificate::from_der(&longer), Err(CertificateError::Malformed(_))));
+        let large = vec![0x30; limits::CERT_BYTES_MAX + 1];
+        assert!(matches!(Certificate::from_der(&large), Err(CertificateError::TooLarge(_))));
+        for length in 0..good.der().len() {
+            assert!(Certificate::from_der(&good.der()[..length]).is_err());
+        }
+    }
+
+    #[test]
+    fn keys_that_are_not_accepted_have_no_certificate() {
+        let key = new_key();
+        let draft = Draft::ca("root");
+        let ed25519 =
+            der::sequence([der::sequence([der::write(tag::OID, &[0x2b, 0x65, 0x70])]), der::bits(&[1; 32])]);
+        let found = Certificate::from_der(&draft.sign(&ed25519, &draft.subject, &key));
+        assert_eq!(found, Err(CertificateError::Crypto(CryptoError::UnsupportedKey)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = Certificate::from_der(&bytes);
+        }
+
+        #[test]
+        fn no_changed_certificate_panics(bit in 0usize..2000) {
+            let good = Draft::authentication("leaf").self_signed().certificate;
+            let bit = bit % (good.der().len() * 8);
+            let _ = Certificate::from_der(&flipped(good.der(), bit));
+        }
+    }
+}

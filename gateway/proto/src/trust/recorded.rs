@@ -109,11 +109,9 @@ fn responses(bytes: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     let text = String::from_utf8_lossy(bytes);
-    for piece in text.split("EncapsulatedOCSPValue").filter(|p| p.starts_with('>')) {
-        let (value, _) = piece[1..].split_once('<').unwrap();
-        if !value.trim().is_empty() {
-            found.push(decode(value));
-        }
+    for piece in text.split("EncapsulatedOCSPValue").skip(1) {
+        let value = piece.split_once('>').and_then(|(_, rest)| rest.split_once('<'));
+        found.extend(value.map(|(v, _)| decode(v)).filter(|v| !v.is_empty()));
     }
     found
 }
@@ -342,4 +340,66 @@ fn a_token_of_2012_in_ber_is_read() {
     let algorithm = token.imprint().0;
     assert_eq!(token.imprint().1, algorithm.digest(&stamped));
     assert!(crate::der::single(token.der()).is_ok());
+}
+
+#[test]
+fn ocsp_responses_of_x_roads_own_tests_are_read() {
+    let Some(folder) = vectors() else { return };
+    let mut count = 0;
+    let mut sources = vec![fs::read(folder.join("xroad/proxy-queries/test.ocsp")).unwrap()];
+    for file in files(&folder.join("xroad/asic"), ".asice") {
+        sources.push(entry(&fs::read(file).unwrap(), "META-INF/signatures.xml"));
+    }
+    for name in ["batch-sig.xml", "xades.signature.ts.xml", "sign-0-schema-fail.xml"] {
+        sources.push(fs::read(folder.join("xroad/signatures").join(name)).unwrap());
+    }
+    for source in sources {
+        for bytes in responses(&source) {
+            let response = ocsp::Response::from_der(&bytes).unwrap();
+            assert_eq!(response.status(), ocsp::Status::Good);
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} responses found");
+}
+
+#[test]
+fn keys_of_the_trust_examples_serve() {
+    use crate::crypto::{DigestAlgorithm, SigningKey};
+    let Some(folder) = vectors() else { return };
+    let read = |name: &str| fs::read_to_string(folder.join("trust-examples/keys").join(name)).unwrap();
+    let key = |name: &str| {
+        let text = read(name);
+        let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with("-----")).collect();
+        SigningKey::from_pkcs8(&decode(&lines.concat())).unwrap()
+    };
+    let [ca, sign, auth] = ["ca.crt", "m1-sign.crt", "ss1-auth.crt"].map(|n| from_pem(&read(n)));
+    let at = sign.not_before().plus(seconds(60));
+    let approved = ApprovedCa {
+        name: "example".into(),
+        authentication_only: false,
+        top: CaService { certificate: Arc::clone(&ca), ocsp: Vec::new() },
+        intermediates: Vec::new(),
+        profile: None,
+    };
+    let chain = path::for_signing(&sign, &[], std::slice::from_ref(&approved), at).unwrap();
+    assert_eq!(path::is_signing(&sign), Ok(true));
+    assert_eq!(path::is_authentication(&auth), Ok(true));
+    assert!(path::of_peer(&[auth], std::slice::from_ref(&approved), at).is_ok());
+
+    let responder = from_pem(&read("ocsp.crt"));
+    let question = ocsp::parse_request(&ocsp::request(&sign, &ca)).unwrap().questions[0].clone();
+    let status = ocsp::Status::Good;
+    let answer = ocsp::Answer { question, status, this_update: at, next_update: None };
+    let der = ocsp::respond(&[answer], &responder, &key("ocsp.key"), at, None).unwrap();
+    let response = ocsp::Response::from_der(&der).unwrap();
+    assert_eq!(ocsp::check(&chain, &[response], &[&approved], &POLICY, at), Ok(()));
+
+    let tsa = from_pem(&read("tsa.crt"));
+    let digest = DigestAlgorithm::Sha512.digest(b"stamped");
+    let asked = tsp::parse_request(&tsp::request(&digest)).unwrap();
+    let statement = tsp::Statement { serial: &[1], gen_time: at, policy: &[0x2a, 3, 4] };
+    let answer = tsp::issue(&asked, &statement, &tsa, &key("tsa.key")).unwrap();
+    let token = tsp::parse_response(&answer).unwrap();
+    assert!(tsp::verify(&token, (DigestAlgorithm::Sha512, &digest), &[tsa]).is_ok());
 }

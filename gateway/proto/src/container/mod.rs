@@ -55,3 +55,6 @@ pub mod entry {
     /// What the names of attachments begin with; a number from 1 follows.
     pub const ATTACHMENT: &str = "attachment";
 }
+
+#[cfg(test)]
+mod tests;

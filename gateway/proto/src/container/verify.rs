@@ -10,7 +10,7 @@ use super::{COMMENT, ContainerError, MEDIA_TYPE, entry, manifest};
 use crate::crypto::{DigestAlgorithm, Hasher, SignatureAlgorithm};
 use crate::globalconf::GlobalConf;
 use crate::limits;
-use crate::signature::{self, Authorities, Outline, PartDigest, Unverified, Verified, batch};
+use crate::signature::{self, Outline, PartDigest, Unverified, Verified, batch};
 use crate::time::UnixTime;
 use crate::trust::{Certificate, tsp};
 use std::collections::{HashMap, HashSet};
@@ -183,13 +183,8 @@ pub fn verify<R: Read + Seek>(
     let unverified =
         Unverified { parts: digests(&parts), signature: document, hash_chain_result, hash_chain };
     let signer = message.signer();
-    let authorities = Authorities {
-        of_signer: conf.approved_cas(&signer.member.instance),
-        listed: conf.all_cas(),
-        policy: conf.ocsp_policy(),
-    };
-    let verified = signature::verify_by(unverified, signer, &authorities, stamp.time)
-        .map_err(ContainerError::Signature)?;
+    let verified =
+        signature::verify(unverified, signer, conf, stamp.time).map_err(ContainerError::Signature)?;
     let unproven = look_over(container, &parts, is_batch, outline.timestamps.len(), stamp.is_batch)?;
     Ok(Proof { message, signature: signed(&verified, is_batch), stamp, parts, unproven })
 }

@@ -178,10 +178,13 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Finds the archive that this one says to follow among those given before it.
+    /// Finds the archive that this one says to follow among those given before it; it may have been renamed since.
     fn before(&self, link: &Link) -> Result<Before, ArchiveError> {
-        let Some((_, name)) = &link.previous else { return Ok(Before::Nothing) };
-        match self.archives.get(name) {
+        let Some((digest, name)) = &link.previous else { return Ok(Before::Nothing) };
+        if let Some((given, _)) = self.archives.iter().find(|(_, before)| before.last == *digest) {
+            return Ok(Before::Given(given.clone()));
+        }
+        match self.archives.get(name.trim_end_matches(".gpg")) {
             Some(before) => link.follows(before).map(|()| Before::Given(name.clone())),
             None => Ok(Before::Absent(name.clone())),
         }

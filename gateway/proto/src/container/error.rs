@@ -85,7 +85,13 @@ pub enum ContainerError {
     },
     /// The signature does not hold.
     #[error("signature: {0}")]
-    Signature(SignatureError),
+    Signature(Box<SignatureError>),
+}
+
+impl From<SignatureError> for ContainerError {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(Box::new(error))
+    }
 }
 
 impl ContainerError {

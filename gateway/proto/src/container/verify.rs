@@ -10,7 +10,7 @@ use super::{COMMENT, ContainerError, MEDIA_TYPE, entry, manifest};
 use crate::crypto::{DigestAlgorithm, Hasher, SignatureAlgorithm};
 use crate::globalconf::GlobalConf;
 use crate::limits;
-use crate::signature::{self, Outline, PartDigest, Unverified, Verified, batch};
+use crate::signature::{self, Outline, PartDigest, SignatureError, Unverified, Verified, batch};
 use crate::time::UnixTime;
 use crate::trust::{Certificate, tsp};
 use std::collections::{HashMap, HashSet};
@@ -183,8 +183,7 @@ pub fn verify<R: Read + Seek>(
     let unverified =
         Unverified { parts: digests(&parts), signature: document, hash_chain_result, hash_chain };
     let signer = message.signer();
-    let verified =
-        signature::verify(unverified, signer, conf, stamp.time).map_err(ContainerError::Signature)?;
+    let verified = signature::verify(unverified, signer, conf, stamp.time)?;
     let unproven = look_over(container, &parts, is_batch, outline.timestamps.len(), stamp.is_batch)?;
     Ok(Proof { message, signature: signed(&verified, is_batch), stamp, parts, unproven })
 }
@@ -295,8 +294,7 @@ fn gather<R: Read + Seek>(
     message: &[u8],
 ) -> Result<Vec<Part>, ContainerError> {
     let chained = match chain {
-        Some(chain) => batch::parts_named(chain)
-            .map_err(|e| ContainerError::Signature(signature::SignatureError::Chain(e)))?,
+        Some(chain) => batch::parts_named(chain).map_err(SignatureError::from)?,
         None => Vec::new(),
     };
     let mut parts: Vec<Part> = Vec::new();

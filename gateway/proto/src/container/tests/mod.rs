@@ -25,7 +25,7 @@ impl Unpacked {
     fn new(bytes: &[u8]) -> Self {
         let mut archive = Archive::open(Cursor::new(bytes)).unwrap();
         let names: Vec<_> = archive.entries().iter().map(|e| e.name().to_owned()).collect();
-        Self(names.into_iter().map(|n| (n.clone(), archive.read(&n, 1 << 20).unwrap())).collect())
+        Self(names.into_iter().map(|n| (n.clone(), archive.read(&n, 1 << 26).unwrap())).collect())
     }
 
     fn without(mut self, name: &str) -> Self {
@@ -127,23 +127,23 @@ fn each_message_signed_together_has_its_own_container() {
         }
     }
     // another message's chain does not do
-    let mut signed = world.sign(&messages);
-    let other = signed.remove(1);
-    signed[0].hash_chain = other.hash_chain;
+    let other = String::from_utf8(REQUEST.to_vec()).unwrap().replace("the-id", "another");
+    let mut signed = world.sign(&[&[REQUEST], &[other.as_bytes()]]);
+    signed[0].hash_chain = signed[1].hash_chain.take();
     assert_eq!(
         code(prove(&world.pack(&[REQUEST], &signed[0], Stamping::Single), &world.conf)),
-        "malformed_signature.invalid_hash_chain"
+        "malformed_signature.invalid_hash_chain_ref"
     );
 }
 
 #[test]
 fn every_bit_of_a_container_counts() {
     let world = World::new();
-    for stamping in EVERY_STAMPING {
+    for (stamping, step) in [(Stamping::Batch, 1), (Stamping::Single, 7)] {
         let good = world.container(&[REQUEST, BODY], stamping);
         let told = Unpacked::new(&good).0;
         let mut in_two_ways = 0;
-        for bit in 0..good.len() * 8 {
+        for bit in (0..good.len() * 8).step_by(step) {
             let bytes = flipped(&good, bit);
             if prove(&bytes, &world.conf).is_ok() {
                 // deflate leaves bits unused, and may say the same in two ways: the container's content is not another
@@ -159,33 +159,31 @@ fn every_bit_of_a_container_counts() {
 }
 
 #[test]
-fn every_bit_of_every_entry_counts() {
-    // as above, with the zip layer made good again: what no signature covers may change, nothing else
+fn no_bit_of_an_entry_changes_what_is_proven() {
+    // as above with the zip layer made good again: what is not covered may change, but never what the proof says
     let world = World::new();
-    for stamping in EVERY_STAMPING {
+    for (stamping, step) in [(Stamping::Batch, 11), (Stamping::Single, 13)] {
         let good = Unpacked::new(&world.container(&[REQUEST, BODY], stamping));
+        let told = format!("{:?}", good.prove(&world).unwrap());
+        let mut refused = 0;
         for (name, content) in &good.0 {
-            if name == entry::MANIFEST {
-                continue;
-            }
-            let mut unseen = Vec::new();
-            for bit in 0..content.len() * 8 {
+            let is_covered = match name.as_str() {
+                entry::MESSAGE | entry::SIGNATURE_CHAIN_RESULT | "attachment1" => true,
+                entry::SIGNATURES => stamping == Stamping::Batch,
+                _ => false,
+            };
+            for bit in (0..content.len() * 8).step_by(step) {
                 let edited = Unpacked(good.0.clone()).with(name, &flipped(content, bit));
-                if edited.prove(&world).is_ok() {
-                    unseen.push(bit);
+                match edited.prove(&world) {
+                    Ok(proof) => {
+                        assert!(!is_covered, "{name} bit {bit}");
+                        assert_eq!(format!("{proof:?}"), told, "{name} bit {bit}");
+                    }
+                    Err(_) => refused += 1,
                 }
-            }
-            match (name.as_str(), stamping) {
-                // text around the chain's and the manifest's values, and what stands beside the signed elements
-                (entry::SIGNATURE_CHAIN | entry::ASIC_MANIFEST, _)
-                | (entry::SIGNATURES, Stamping::Single) => {
-                    let texts = unseen.iter().map(|bit| content[bit / 8]);
-                    assert!(texts.clone().all(|b| !b.is_ascii_digit()), "{name}: {unseen:?}");
-                }
-                (entry::STAMP_CHAIN, _) => {}
-                _ => assert!(unseen.is_empty(), "{name} of {stamping:?}: {unseen:?}"),
             }
         }
+        assert!(refused > 1000, "{refused}");
     }
 }
 

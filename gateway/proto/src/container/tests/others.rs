@@ -177,7 +177,7 @@ fn archives_are_linked() {
         assert_eq!(links[0].previous, None);
         assert_eq!(links[0].algorithm, DigestAlgorithm::Sha512);
         let named = links[1].previous.as_ref().unwrap();
-        assert!(named.1.ends_with(&format!("-{}.zip", &links[0].last[..16])), "{named:?}");
+        assert!(named.1.contains(&format!("-{}.zip", &links[0].last[..16])), "{named:?}");
         assert_eq!(links[1].follows(&links[0]), Ok(()));
         assert!(links[0].follows(&links[1]).is_err());
     }
@@ -273,10 +273,7 @@ fn the_judges_hostile_containers_are_refused() {
 }
 
 fn chain_of(bytes: &[u8], conf: &GlobalConf) -> String {
-    let mut archive = match Archive::open(Cursor::new(bytes)) {
-        Ok(archive) => archive,
-        Err(_) => return "archive_unreadable".to_owned(),
-    };
+    let Ok(mut archive) = Archive::open(Cursor::new(bytes)) else { return "archive_unreadable".to_owned() };
     let mut all = true;
     match archive::verify(&mut archive, |_, bytes| all &= prove(&bytes, conf).is_ok()) {
         Ok(_) if all => "holds".to_owned(),
@@ -311,7 +308,7 @@ fn the_judge_accepts_our_containers() {
     arguments.extend(["--globalconf", &conf, "--form"]);
     let (accepted, told) = run_judge(&judge, &arguments);
     assert!(accepted, "{told}");
-    assert!(!told.contains("deviation"), "{told}");
+    assert!(!told.contains("\"severity\": \"deviation\""), "{told}");
     // and refuses one with a changed attachment, so that its word means something
     let changed = scratch.path("changed.asice");
     let unpacked = Unpacked::new(&world.container(&[REQUEST, BODY], Stamping::Single));

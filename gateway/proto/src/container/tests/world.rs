@@ -4,7 +4,7 @@ use crate::container::{BatchStamp, Evidence, write};
 use crate::crypto::{DigestAlgorithm, EcdsaForm};
 use crate::globalconf::{
     Authority, CertificationService, Content, GlobalConf, Instance, Options, Part, Responder, SharedParams,
-    TimestampingService, layout,
+    Source, TimestampingService, layout,
 };
 use crate::signature::{self, PartDigest, PrepareError, SignatureParts, SignerMaterial, batch};
 use crate::time::UnixTime;
@@ -50,7 +50,11 @@ impl World {
         let shared = SharedParams {
             version: 6,
             instance: "DEV".to_owned(),
-            sources: Vec::new(),
+            sources: vec![Source {
+                address: "cs.example".to_owned(),
+                internal: vec![ca.certificate.der().to_vec()],
+                external: vec![ca.certificate.der().to_vec()],
+            }],
             cas: vec![CertificationService {
                 name: "Test CA".to_owned(),
                 authentication_only: false,

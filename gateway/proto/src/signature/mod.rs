@@ -4,11 +4,27 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`verify()`] | from [`Unverified`] to [`Verified`], which nothing else makes |
+//! | [`prepare`], [`sign`] | one signature over one or many messages |
 //! | [`c14n`] | the one byte form of an XML element |
 //! | [`xades`] | the signature document: read by position, written byte for byte |
 //! | [`batch`] | hash chains: one signature over many messages |
 //!
-//! [`verify`] turns what came ([`Unverified`]) into what may be believed ([`Verified`]); nothing else makes the latter.
+//! Ours: what X-Road 7.8 lets pass and is refused here (message-path §4.4). Each has a test of its own.
+//!
+//! * *Coverage.* Every part that came must be covered, `/message.xml` above all: by a reference of its own or by the
+//!   hash chain that the signature is made over. A hash chain that it is not made over is refused, not ignored.
+//! * *References.* Parts are digested as they came: a transform on one is refused. Inside the document only the signed
+//!   properties may be referred to, must be, and must be those of this signature; the only transform there is one
+//!   canonicalization. Nothing is referred to twice.
+//! * *Structure.* One `ds:Signature` in the document, wherever; one `QualifyingProperties`, which names it as its
+//!   target; each Id on one element; elements where the schema has them, in containers as on the wire; no DOCTYPE.
+//! * *Algorithms.* SHA-1 and SHA-224 prove nothing, be it in references, certificate digests, chains or signatures.
+//!   ECDSA values longer than two fields are refused.
+//! * *Certificates.* A `SigningCertificate` property must be there, in either form, with the digest of the certificate
+//!   in `KeyInfo`. An authority approved for authentication only does not vouch for it.
+//! * *Hash chains.* See [`batch`].
+//! * *Bounds.* See [`crate::limits`].
 
 pub mod batch;
 pub mod c14n;

@@ -57,7 +57,7 @@ fn what_is_signed_verifies_plain_and_chained() {
 fn the_form_is_plain_only_for_one_message_of_one_part() {
     let world = World::new(ec_key());
     let one = vec![part(MESSAGE, b"message")];
-    let plain = &world.sign(&[one.clone()])[0];
+    let plain = &world.sign(std::slice::from_ref(&one))[0];
     assert_eq!((&plain.hash_chain_result, &plain.hash_chain), (&None, &None));
     assert!(world.sign(&[two_parts()])[0].hash_chain.is_some());
     let both = world.sign(&[one.clone(), one]);
@@ -133,10 +133,10 @@ fn a_bit_flipped_anywhere_is_refused_or_proves_the_same() {
                     text.match_indices("<DigestValue>").map(|(i, s)| i + s.len()).collect();
                 (0..length).map(|at| starts.iter().any(|s| (*s..s + 88).contains(&at))).collect()
             };
-            for at in 0..length {
+            for (at, in_digest) in digests.into_iter().enumerate() {
                 let mut flipped = good.clone();
                 document(&mut flipped).unwrap()[at] ^= 1 << dice.roll(8);
-                assert!(!digests[at] || world.verify(flipped).is_err(), "byte {at}");
+                assert!(!in_digest || world.verify(flipped).is_err(), "byte {at}");
             }
         }
     }
@@ -148,4 +148,57 @@ fn result_of(unverified: &mut Unverified) -> Option<&mut Vec<u8>> {
 
 fn chain_of(unverified: &mut Unverified) -> Option<&mut Vec<u8>> {
     unverified.hash_chain.as_mut()
+}
+
+/// Documents cut, doubled and filled with other bytes: refused or proven, never a panic.
+#[test]
+fn mangled_documents_are_refused_quietly() {
+    let world = World::new(ec_key());
+    let good = received(&world.sign(&[two_parts(), two_parts()])[0], two_parts());
+    let mut dice = Dice::new(11);
+    for round in 0..600 {
+        let mut mangled = good.clone();
+        let documents: [fn(&mut Unverified) -> Option<&mut Vec<u8>>; 3] =
+            [|u| Some(&mut u.signature), result_of, chain_of];
+        let bytes = documents[round % 3](&mut mangled).unwrap();
+        let (a, b) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+        let (from, to) = (a.min(b), a.max(b));
+        match dice.roll(4) {
+            0 => bytes.truncate(from),
+            1 => drop(bytes.drain(from..to)),
+            2 => bytes.extend_from_within(from..to),
+            _ => bytes
+                .splice(
+                    from..from + 1,
+                    [b"<", b">", b"&", b"\"", b"\0", b"\xff"][dice.roll(6)].iter().copied(),
+                )
+                .for_each(drop),
+        }
+        if let Ok(verified) = world.verify(mangled) {
+            assert_eq!(verified.signature_value(), signature_value(&good.signature).unwrap());
+        }
+    }
+}
+
+/// The dearest documents that pass the bounds take a moment: nothing grows faster than they do.
+#[test]
+fn the_dearest_documents_are_cheap() {
+    let world = World::new(ec_key());
+    let spaces: String = (0..24).map(|i| format!(" xmlns:n{i}='urn:{i}'")).collect();
+    let size = crate::limits::SIGNATURE_BYTES_MAX - 20_000;
+    for filler in ["<n0:a n1:b='' n2:c=''/>", "<a xmlns='urn:x'/>", "<a Id='@@@@@'/>", "<!-- c -->", "&#13;"]
+    {
+        let numbered = |i: usize| filler.replace("@@@@@", &format!("{i:05}"));
+        let content: String = (0..size / filler.len()).map(numbered).collect();
+        let signed = world.crafted(|t| {
+            t.replace("<asic:XAdESSignatures", &format!("<asic:XAdESSignatures{spaces}")).replace(
+                "<xades:SignedDataObjectProperties>",
+                &format!("<xades:SignedDataObjectProperties>{content}"),
+            )
+        });
+        let began = std::time::Instant::now();
+        world.verify(signed).unwrap();
+        assert!(began.elapsed().as_secs() < 5, "{filler}: {:?}", began.elapsed());
+        println!("{filler}: {:?}", began.elapsed());
+    }
 }

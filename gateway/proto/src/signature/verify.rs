@@ -16,7 +16,7 @@ use crate::trust::path::{self, Chain};
 use crate::xml::admit;
 use std::collections::{HashMap, HashSet};
 
-/// Checks that the signature holds at `at`, is `signer`'s, and covers every part of the message and nothing less.
+/// Checks that the signature holds at `at`, is `signer`'s, and covers every part of the message.
 ///
 /// Spec: message-path §4.3, in its order. Ours: §4.4, as the module says.
 ///

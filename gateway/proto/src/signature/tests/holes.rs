@@ -11,7 +11,7 @@ use crate::xml::XmlError;
 fn plain() -> (World, Unverified) {
     let world = World::new(ec_key());
     let message = vec![part(MESSAGE, b"message")];
-    let signed = received(&world.sign(&[message.clone()])[0], message);
+    let signed = received(&world.sign(std::slice::from_ref(&message))[0], message);
     (world, signed)
 }
 
@@ -450,7 +450,7 @@ fn the_certificate_cannot_be_exchanged() {
 fn certificate_references_are_consistent() {
     let world = World::below_an_intermediate(ec_key());
     let message = vec![part(MESSAGE, b"message")];
-    let good = received(&world.sign(&[message.clone()])[0], message);
+    let good = received(&world.sign(std::slice::from_ref(&message))[0], message);
     let digest = form::to_base64(&DigestAlgorithm::Sha512.digest(world.material.intermediates[0].der()));
     let other = form::to_base64(&[0; 64]);
     for (from, to) in [
@@ -571,9 +571,9 @@ fn a_response_of_a_stranger_is_refused() {
 fn intermediates_need_their_status() {
     let mut world = World::below_an_intermediate(ec_key());
     let message = vec![part(MESSAGE, b"message")];
-    let good = received(&world.sign(&[message.clone()])[0], message.clone());
+    let good = received(&world.sign(std::slice::from_ref(&message))[0], message.clone());
     world.verify(good).unwrap();
     world.material.ocsp[1] = world.material.ocsp[0].clone();
-    let signed = received(&world.sign(&[message.clone()])[0], message);
+    let signed = received(&world.sign(std::slice::from_ref(&message))[0], message);
     assert_eq!(code(&world.verify(signed).unwrap_err()), "invalid_cert_path.cert_validation");
 }

@@ -109,7 +109,7 @@ fn sha256_signatures_and_references() {
     let sha256 = DigestAlgorithm::Sha256;
     let algorithm = SignatureAlgorithm { digest: sha256, ..world.algorithm() };
     let message = vec![part(MESSAGE, b"message")];
-    let prepared = prepare(&[message.clone()], &world.material, algorithm, now()).unwrap();
+    let prepared = prepare(std::slice::from_ref(&message), &world.material, algorithm, now()).unwrap();
     let value = world.key.sign(sha256, prepared.bytes(), crate::crypto::EcdsaForm::Fixed).unwrap();
     let verified = world.verify(received(&prepared.finish(&value)[0], message)).unwrap();
     assert_eq!(verified.algorithm(), algorithm);
@@ -136,7 +136,7 @@ fn line_ends_of_another_system() {
 fn a_time_stamp_is_inserted_and_found_and_leaves_the_signature_alone() {
     let world = World::below_an_intermediate(ec_key());
     let message = vec![part(MESSAGE, b"message")];
-    let mut signed = received(&world.sign(&[message.clone()])[0], message);
+    let mut signed = received(&world.sign(std::slice::from_ref(&message))[0], message);
     let before = outline(&signed.signature).unwrap();
     signed.signature = with_timestamp(&signed.signature, b"token").unwrap();
     let text = String::from_utf8(signed.signature.clone()).unwrap();

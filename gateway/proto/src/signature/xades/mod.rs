@@ -166,6 +166,3 @@ pub fn with_timestamp(signature: &[u8], token: &[u8]) -> Result<Vec<u8>, FormErr
 fn misplaced(node: roxmltree::Node<'_, '_>, expected: &str) -> FormError {
     form::unexpected(expected.to_owned(), name(node)).into()
 }
-
-#[cfg(test)]
-mod tests;

@@ -200,3 +200,6 @@ fn prove<R: Read + Seek>(source: R, believed: &Believed) -> Result<Proof, Contai
 fn is_download<R: Read + Seek>(archive: &Archive<R>) -> bool {
     !archive.entries().is_empty() && archive.entries().iter().all(|e| e.name().ends_with(".asice"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,16 +20,13 @@ pub(super) fn configuration(believed: &Believed) -> String {
         Some(expires) => format!(", held until {expires}"),
         None => String::new(),
     };
+    let head = format!("configuration of {instance}{held}\n  found in {found}\n");
     match &believed.anchor {
         Some((anchor, fingerprint)) => format!(
-            "configuration of {instance}{held}, found in {found}, signed by the anchor {}\n  \
-             (compare its SHA-224 with the authority's: {fingerprint})",
+            "{head}  signed by the anchor {}\n  compare the anchor's SHA-224 with the authority's:\n  {fingerprint}",
             anchor.display()
         ),
-        None => format!(
-            "configuration of {instance}{held}, taken from {found}\n  (it carries no signature: it is as good as \
-             whoever gave you the copy)"
-        ),
+        None => format!("{head}  it carries no signature: it is as good as whoever gave you the copy"),
     }
 }
 
@@ -54,13 +51,23 @@ pub(super) fn container(
     match result {
         Ok(proof) => {
             let mut lines = vec![format!("{name}: holds")];
-            lines.extend(
-                proof_lines(proof, expires).into_iter().map(|(head, text)| format!("  {head:<11}{text}")),
-            );
+            let told = proof_lines(proof, expires).into_iter();
+            lines.extend(told.map(|(head, text)| format!("  {head:<11}{}", visible(&text))));
             lines.join("\n")
         }
-        Err(error) => format!("{name}: DOES NOT HOLD\n  {error}\n  ({})", words(&error.code())),
+        Err(error) => {
+            format!("{name}: DOES NOT HOLD\n  {}\n  ({})", visible(&error.to_string()), words(&error.code()))
+        }
     }
+}
+
+/// A stranger's words, without what a terminal would obey or show in another order.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn proof_lines(proof: &Proof, expires: Option<UnixTime>) -> Vec<(&'static str, String)> {
@@ -80,11 +87,9 @@ fn proof_lines(proof: &Proof, expires: Option<UnixTime>) -> Vec<(&'static str, S
     ));
     lines.push(("", format!("certificate {}", signature.certificate.serial_text())));
     lines.push(("", format!("of {}", signature.certificate.subject_text())));
-    lines.push(("", format!("by {}", signature.certificate.issuer_text())));
-    lines.push((
-        "",
-        format!("approved as {:?}, certificate good at {}", signature.ca_name, signature.status_time),
-    ));
+    lines.push(("", format!("issued by {}", signature.certificate.issuer_text())));
+    lines.push(("", format!("an authority approved as {:?}", signature.ca_name)));
+    lines.push(("", format!("whose responder said good at {}", signature.status_time)));
     let stamp = &proof.stamp;
     lines.push(("existed at", format!("{}, or before", stamp.time)));
     let how = if stamp.is_batch { "over a hash chain with other signatures" } else { "over this signature" };
@@ -212,7 +217,9 @@ pub(super) fn archive(name: &str, result: &Result<(Link, Before), ArchiveError>)
             let before = match before {
                 Before::Nothing => "the first archive".to_owned(),
                 Before::Given(before) => format!("follows {before}, as it says"),
-                Before::Absent(before) => format!("says that it follows {before}, which was not given"),
+                Before::Absent(before) => {
+                    format!("says that it follows {}, which was not given", visible(before))
+                }
             };
             format!(
                 "{name}: its chain holds\n  {} containers, digested with {}; {before}",
@@ -220,7 +227,13 @@ pub(super) fn archive(name: &str, result: &Result<(Link, Before), ArchiveError>)
                 link.algorithm.name()
             )
         }
-        Err(error) => format!("{name}: ITS CHAIN DOES NOT HOLD\n  {error}\n  ({})", error.code()),
+        Err(error) => {
+            format!(
+                "{name}: ITS CHAIN DOES NOT HOLD\n  {}\n  ({})",
+                visible(&error.to_string()),
+                error.code()
+            )
+        }
     }
 }
 

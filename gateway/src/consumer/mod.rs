@@ -1,11 +1,99 @@
 //! Our information system asks.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`admit`] | which information system is this, and may it speak for that subsystem |
+//! | [`resolve`] | where to knock, in which order |
+//! | [`send`] | sign, record, hand over; when a call may go to another door |
+//! | [`check`] | is this the answer to what we asked |
+//! | [`reply`] | back to the information system, in its dialect; faults leave here too |
+
+pub mod admit;
+pub mod check;
+pub mod reply;
+pub mod resolve;
+pub mod send;
 
 use crate::Gateway;
-use crate::net::listen::{Listener, Stop};
+use crate::net::body::Outgoing;
+use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
+use crate::net::task::{self, Account};
+use crate::net::{message, tls};
+use admit::admit;
+use http::Response;
+use reply::{Dialect, Reply};
+use resolve::resolve;
+use saatkond_proto::fault::Fault;
+use send::{Call, send};
+use std::convert::Infallible;
 use std::sync::Arc;
 
+/// Carries one question of our information system to its provider, and the answer back.
+///
+/// # Errors
+/// [`Fault`] says what stopped it, and whether it may have taken effect.
+pub async fn ask(gateway: &Gateway, asked: &mut Exchange, account: &mut Account) -> Result<Reply, Fault> {
+    let world = gateway.world(); // one picture, kept to the end
+    let request = admit(gateway, &world, &asked.head, &asked.caller)?;
+    account.names(&request);
+    let route = resolve(gateway, &world, &request)?; // which doors, in which order
+    let body = admit::spool(gateway, &mut asked.body).await?; // so that another door may be sent the same bytes
+    let call = Call { request, body };
+    let answer = send(gateway, &world, route, call, account).await?; // signed, recorded, answered, Matched
+    let answer = gateway.log.record(answer).await?; // → Recorded
+    reply::reply(&answer)
+}
+
 /// Serves information systems at one door until `stop`.
-pub async fn serve(gateway: Arc<Gateway>, door: Listener, is_tls: bool, mut stop: Stop) {
-    let _ = (gateway, door, is_tls);
-    stop.stopped().await;
+pub async fn serve(gateway: Arc<Gateway>, door: Listener, is_tls: bool, stop: Stop) {
+    let timeouts = &gateway.conf.timeouts;
+    let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
+    let speech = if is_tls { tls_speech(&gateway) } else { Speech::Plain };
+    let serving = Arc::clone(&gateway);
+    let service = tower::service_fn(move |asked: Exchange| {
+        let gateway = Arc::clone(&serving);
+        async move { Ok::<_, Infallible>(one(gateway, asked).await) }
+    });
+    listen::serve(door, deadlines, || speech.clone(), stop, service).await;
+}
+
+fn tls_speech(gateway: &Gateway) -> Speech {
+    let Some(ours) = gateway.keys.internal_tls() else {
+        tracing::error!("no internal TLS key: information systems are not served over HTTPS");
+        return Speech::Nothing;
+    };
+    match tls::from_information_systems(ours) {
+        Ok(config) => Speech::Tls(config),
+        Err(error) => {
+            tracing::error!(%error, "information systems are not served over HTTPS");
+            Speech::Nothing
+        }
+    }
+}
+
+/// One exchange: its own task, one closing line, whatever happens.
+async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
+    let dialect = Dialect::of(&asked.head);
+    let telling = dialect.clone();
+    let exchange = async move {
+        let mut account = Account::new("consumer");
+        let answered = ask(&gateway, &mut asked, &mut account).await;
+        asked.body.discard();
+        let response = answered.and_then(Reply::into_response);
+        let (response, code) = match response {
+            Ok(response) => (response, "ok".to_owned()),
+            Err(fault) => dialect.tell(fault, &account),
+        };
+        account.close(&code);
+        response
+    };
+    match task::run(exchange).await {
+        Ok(response) => response,
+        Err(panicked) => {
+            let account = Account::new("consumer");
+            let (response, code) = telling.tell(message::internal(panicked), &account);
+            account.close(&code);
+            response
+        }
+    }
 }

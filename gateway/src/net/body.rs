@@ -11,6 +11,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+/// Bytes that are let go by of a body that nobody wants.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long they may take.
+const DISCARDING_MAX: Duration = Duration::from_secs(30);
+
 /// A body that comes in.
 #[derive(Debug)]
 pub struct Incoming {
@@ -80,10 +85,23 @@ impl Incoming {
         Ok(whole)
     }
 
-    /// Whether nothing comes at all: known without waiting.
-    #[must_use]
-    pub fn is_end(&self) -> bool {
-        self.body.is_end_stream()
+    /// Lets the rest go by, within bounds, while an answer is on its way: who still sends would else not see it.
+    pub fn discard(mut self) {
+        if self.body.is_end_stream() {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut left = DISCARDED_BYTES_MAX;
+            let discarding = async {
+                while let Ok(Some(piece)) = self.next().await {
+                    left = left.saturating_sub(piece.len());
+                    if left == 0 {
+                        break;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(DISCARDING_MAX, discarding).await;
+        });
     }
 }
 

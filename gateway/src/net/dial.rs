@@ -22,6 +22,8 @@ use tokio_rustls::TlsConnector;
 
 /// How long a door that failed is asked last.
 const SICK: Duration = Duration::from_secs(5);
+/// Doors remembered as the fastest. Seen: X-Road remembers 10,000.
+const WINNERS_MAX: usize = 10_000;
 /// How long a connection to a service may have been idle for a call that must not be made twice. Seen: X-Road tests its
 /// pooled connections after 2 s.
 const SERVICE_IDLE_MAX: Duration = Duration::from_secs(2);
@@ -66,6 +68,31 @@ impl Health {
         let mut sick = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sick.retain(|_, until| *until > now);
         sick.insert(door.host.clone(), now + SICK);
+    }
+}
+
+//------------ Fastest -------------------------------------------------------
+
+/// Doors that connected first, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Fastest(Mutex<HashMap<String, Instant>>);
+
+impl Fastest {
+    /// The place of the door that won last, if that was within `kept`.
+    pub(crate) fn winner(&self, doors: &[Door], kept: Duration) -> Option<usize> {
+        let won = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |door: &Door| won.get(&door.host).filter(|at| at.elapsed() < kept);
+        let winners = doors.iter().enumerate().filter_map(|(index, door)| Some((since(door)?, index)));
+        winners.max().map(|(_, index)| index)
+    }
+
+    /// Remembers that the door connected first.
+    pub(crate) fn won(&self, door: &Door) {
+        let mut won = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if won.len() >= WINNERS_MAX {
+            won.clear();
+        }
+        won.insert(door.host.clone(), Instant::now());
     }
 }
 
@@ -301,7 +328,7 @@ pub struct ServiceRules<'a> {
     pub is_safe: bool,
 }
 
-/// Opens a connection to a service.
+/// Opens a connection to a service, or takes one that was kept.
 ///
 /// # Errors
 /// [`Fault`] with `unknown_host`, `network_error` or `ssl_authentication_failed`. Seen: message-path §2.13.
@@ -310,6 +337,33 @@ pub async fn open_service(
     place: &Place,
     rules: ServiceRules<'_>,
 ) -> Result<Connection, Fault> {
+    let (key, _) = service_key(gateway, place);
+    let idle_max = if rules.is_safe { IDLE_MAX } else { SERVICE_IDLE_MAX };
+    match gateway.net.services.take(&key, idle_max) {
+        Some(connection) => pinned(place, rules, connection),
+        None => open_service_anew(gateway, place, rules).await,
+    }
+}
+
+/// Opens a new connection to a service.
+///
+/// # Errors
+/// As [`open_service`].
+pub async fn open_service_anew(
+    gateway: &Gateway,
+    place: &Place,
+    rules: ServiceRules<'_>,
+) -> Result<Connection, Fault> {
+    let (key, ours) = service_key(gateway, place);
+    let connecting = connect_service(gateway, place, key, ours);
+    let connection = timeout(rules.connect, connecting).await.map_err(|_| {
+        let detail = format!("service not connected within {:?}", rules.connect);
+        Fault::new(Leaf::NetworkError, detail).at(Side::Service)
+    })??;
+    pinned(place, rules, connection)
+}
+
+fn service_key(gateway: &Gateway, place: &Place) -> (Key, Option<Arc<CertifiedKey>>) {
     let ours = place.tls.then(|| gateway.keys.internal_tls()).flatten();
     let shown = ours.as_ref().and_then(|key| key.cert.first()).map(|c| DigestAlgorithm::Sha256.digest(c));
     let key = Key {
@@ -318,17 +372,11 @@ pub async fn open_service(
         shown: shown.unwrap_or_default(),
         is_tls: place.tls,
     };
-    let idle_max = if rules.is_safe { IDLE_MAX } else { SERVICE_IDLE_MAX };
-    let connection = match gateway.net.services.take(&key, idle_max) {
-        Some(connection) => connection,
-        None => {
-            let connecting = connect_service(gateway, place, key, ours);
-            timeout(rules.connect, connecting).await.map_err(|_| {
-                let detail = format!("service not connected within {:?}", rules.connect);
-                Fault::new(Leaf::NetworkError, detail).at(Side::Service)
-            })??
-        }
-    };
+    (key, ours)
+}
+
+/// Holds a service's certificate against those it may show: for every call, as sessions are resumed and files change.
+fn pinned(place: &Place, rules: ServiceRules<'_>, connection: Connection) -> Result<Connection, Fault> {
     match rules.pinned {
         Some(pinned)
             if place.tls && !connection.certificates().first().is_some_and(|c| pinned.contains(c)) =>

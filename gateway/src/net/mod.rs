@@ -10,6 +10,8 @@
 //! | [`peer`] | whether a TLS peer is the gateway that it must be |
 //! | [`pool`] | connections kept for another request |
 //! | [`outward`] | the stream between hyper and a server that we ask |
+//! | [`message`] | messages between gateways, as both sides read and write them |
+//! | [`task`] | one exchange, one task, one closing line |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`random`] | ids and boundaries |
 //! | [`tls`] | who must prove what in a handshake |
@@ -20,10 +22,12 @@ pub mod fetch;
 mod framed;
 pub mod head;
 pub mod listen;
+pub mod message;
 pub mod outward;
 pub mod peer;
 pub mod pool;
 pub mod random;
+pub mod task;
 pub mod tls;
 
 use crate::conf::Conf;
@@ -107,6 +111,8 @@ pub struct Net {
     pub(crate) verdicts: peer::Verdicts,
     /// Doors that failed a moment ago.
     pub(crate) health: dial::Health,
+    /// Doors that connected first.
+    pub(crate) fastest: dial::Fastest,
 }
 
 impl Net {
@@ -121,6 +127,7 @@ impl Net {
             to_services: dial::Config::default(),
             verdicts: peer::Verdicts::new(),
             health: dial::Health::default(),
+            fastest: dial::Fastest::default(),
         }
     }
 }

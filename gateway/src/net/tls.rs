@@ -15,7 +15,7 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, ServerConfig,
@@ -80,17 +80,19 @@ pub fn to_services(ours: Option<Arc<CertifiedKey>>) -> Arc<ClientConfig> {
 ///
 /// `authorities` are the subjects (DER names) of all approved authorities, which the handshake names; `is_registered`
 /// is asked with a leaf certificate (DER) each time one is shown in full.
+/// `tickets` outlive a change of key or authorities, and with them the sessions that peers resume.
 ///
 /// # Errors
-/// [`rustls::Error`] when the system gives no randomness for tickets.
+/// [`rustls::Error`]: none that is known.
 pub fn from_gateways(
     ours: Arc<CertifiedKey>,
+    tickets: Arc<dyn ProducesTickets>,
     authorities: Vec<Vec<u8>>,
     is_registered: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
     let verifier = RegisteredGateways { authorities, is_registered };
-    server(BETWEEN_GATEWAYS, Arc::new(verifier), ours)
+    server(BETWEEN_GATEWAYS, Arc::new(verifier), ours, tickets)
 }
 
 /// Takes connections of information systems: with any certificate or none.
@@ -98,7 +100,7 @@ pub fn from_gateways(
 /// # Errors
 /// [`rustls::Error`] when the system gives no randomness for tickets.
 pub fn from_information_systems(ours: Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    server(ELSEWHERE, Arc::new(AnyCaller), ours)
+    server(ELSEWHERE, Arc::new(AnyCaller), ours, rustls::crypto::ring::Ticketer::new()?)
 }
 
 fn client(
@@ -123,10 +125,11 @@ fn server(
     versions: &[&'static SupportedProtocolVersion],
     verifier: Arc<dyn ClientCertVerifier>,
     ours: Arc<CertifiedKey>,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(Always(ours)));
-    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.ticketer = tickets;
     config.ignore_client_order = true;
     Ok(Arc::new(config))
 }

@@ -1,13 +1,155 @@
 //! Another gateway asks.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`receive`] | parts to spool, peer's certificate against its OCSP responses, signature |
+//! | [`authorise`] | may this client call this service: Head → Permitted |
+//! | [`forward`] | to our information system, within its deadline |
+//! | [`seal`] | the answer signed, recorded and sent; faults leave here too |
+//! | [`ocsp`] | our certificates' OCSP responses for the asking (port 5577) |
+//!
+//! What is not recorded is not forwarded: it does not compile.
+//!
+//! ```compile_fail,E0308
+//! # async fn example(gateway: &saatkond::Gateway, request: saatkond::provider::receive::Proven) {
+//! let answer = saatkond::provider::forward::forward(gateway, &request).await;
+//! # }
+//! ```
 
+pub mod authorise;
+pub mod forward;
 pub mod ocsp;
+pub mod receive;
+pub mod seal;
 
 use crate::Gateway;
-use crate::net::listen::{Listener, Stop};
-use std::sync::Arc;
+use crate::net::body::Outgoing;
+use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
+use crate::net::task::{self, Account};
+use crate::net::{message, tls};
+use crate::world::World;
+use authorise::authorise;
+use forward::forward;
+use http::Response;
+use receive::{receive_head, receive_rest, verify};
+use rustls::ServerConfig;
+use rustls::server::ProducesTickets;
+use saatkond_proto::fault::Fault;
+use seal::seal;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Answers one question that another gateway brought.
+///
+/// # Errors
+/// [`Fault`] says what stopped it.
+pub async fn answer(
+    gateway: &Gateway,
+    asked: &mut Exchange,
+    account: &mut Account,
+) -> Result<Response<Outgoing>, Fault> {
+    let world = gateway.world(); // one picture, kept to the end
+    let (head, inbound) = receive_head(gateway, &world, asked, account).await?; // who asks whom for what, by which peer
+    let permitted = authorise(gateway, &world, head)?; // Head → Permitted: only now may it fill our spool
+    let whole = receive_rest(gateway, permitted, inbound).await?;
+    let proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
+    let request = gateway.log.record(proven).await?; // → Recorded
+    let answered = forward(gateway, &request).await?; // takes that and nothing else
+    seal(gateway, &world, &request, answered, account).await // sign, record, stream
+}
 
 /// Serves other gateways at one door until `stop`.
-pub async fn serve(gateway: Arc<Gateway>, door: Listener, mut stop: Stop) {
-    let _ = (gateway, door);
-    stop.stopped().await;
+pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
+    let timeouts = &gateway.conf.timeouts;
+    let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
+    let tickets = match rustls::crypto::ring::Ticketer::new() {
+        Ok(tickets) => tickets,
+        Err(error) => {
+            tracing::error!(%error, "other gateways are not served");
+            return;
+        }
+    };
+    let handshakes = Handshakes { gateway: Arc::clone(&gateway), tickets, made: Mutex::default() };
+    let serving = Arc::clone(&gateway);
+    let service = tower::service_fn(move |asked: Exchange| {
+        let gateway = Arc::clone(&serving);
+        async move { Ok::<_, Infallible>(one(gateway, asked).await) }
+    });
+    listen::serve(door, deadlines, || handshakes.speech(), stop, service).await;
+}
+
+/// One exchange: its own task, one closing line, whatever happens.
+async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
+    let exchange = async move {
+        let mut account = Account::new("provider");
+        let answered = answer(&gateway, &mut asked, &mut account).await;
+        asked.body.discard();
+        let (response, code) = match answered {
+            Ok(response) => (response, "ok".to_owned()),
+            Err(fault) => seal::tell(fault, &account),
+        };
+        account.close(&code);
+        response
+    };
+    match task::run(exchange).await {
+        Ok(response) => response,
+        Err(panicked) => {
+            let account = Account::new("provider");
+            let (response, code) = seal::tell(message::internal(panicked), &account);
+            account.close(&code);
+            response
+        }
+    }
+}
+
+//------------ Handshakes ----------------------------------------------------
+
+/// TLS for other gateways, made anew when our key or the instance's authorities change.
+struct Handshakes {
+    gateway: Arc<Gateway>,
+    tickets: Arc<dyn ProducesTickets>,
+    made: Mutex<Option<Made>>,
+}
+
+/// A TLS configuration and what it was made for.
+struct Made {
+    world: Arc<World>,
+    certificate: Vec<u8>,
+    config: Arc<ServerConfig>,
+}
+
+impl Handshakes {
+    fn speech(&self) -> Speech {
+        let world = self.gateway.world();
+        let auth = match world.auth(self.gateway.now()) {
+            Ok(auth) => auth,
+            Err(error) => {
+                tracing::warn!(%error, "connection of another gateway closed: we have no authentication key");
+                return Speech::Nothing;
+            }
+        };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*made
+            && Arc::ptr_eq(&made.world.conf, &world.conf)
+            && made.certificate == auth.certificate.sha256()
+        {
+            return Speech::Tls(Arc::clone(&made.config));
+        }
+        let authorities = world.conf.all_cas().into_iter().flat_map(|ca| ca.services());
+        let authorities = authorities.map(|s| s.certificate.subject().to_vec()).collect();
+        let worlds = Arc::clone(&self.gateway.world);
+        let is_registered = move |leaf: &[u8]| worlds.load().conf.server_by_auth_cert(leaf).is_some();
+        let (certified, tickets) = (Arc::clone(&auth.certified), Arc::clone(&self.tickets));
+        match tls::from_gateways(certified, tickets, authorities, is_registered) {
+            Ok(config) => {
+                let certificate = auth.certificate.sha256().to_vec();
+                *made = Some(Made { world: Arc::clone(&world), certificate, config: Arc::clone(&config) });
+                Speech::Tls(config)
+            }
+            Err(error) => {
+                tracing::error!(%error, "connection of another gateway closed");
+                Speech::Nothing
+            }
+        }
+    }
 }

@@ -1,0 +1,235 @@
+//! Sign, record, hand over; and when a call may go to another door.
+//!
+//! One rule for the whole product (house §0). (a) Until the first byte of the signature part is handed to TLS, any call
+//! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only GET, HEAD and
+//! OPTIONS may; anything else ends as `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the
+//! TLS peer's word: reads go on, writes do not.
+
+use super::check::{self, Matched};
+use super::resolve::Route;
+use crate::Gateway;
+use crate::messagelog::{Direction, Entry, Kind, Record, Recorded, Spooled};
+use crate::net::body::Outgoing;
+use crate::net::dial::{self, Opened};
+use crate::net::message::{self, Envelope};
+use crate::net::outward::Lane;
+use crate::net::pool::{AskError, Connection};
+use crate::net::task::Account;
+use crate::world::World;
+use bytes::Bytes;
+use http::{Request as HttpRequest, Response as HttpResponse, header};
+use hyper::body::Incoming;
+use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
+use saatkond_proto::message::rest::{Method, Request};
+use saatkond_proto::signature::SignatureParts;
+use saatkond_proto::transport::{self, write::Part};
+use std::time::Duration;
+
+/// What is told as our version. Spec: message-path §2.6; peers may demand 7.6.0 or newer.
+pub const PROXY_VERSION: &str = "7.8.0";
+
+/// A call that was let in.
+#[derive(Debug)]
+pub struct Call {
+    /// The request; its block is what is signed.
+    pub request: Request,
+    /// Its body, if there is a byte of it.
+    pub body: Option<Spooled>,
+}
+
+/// A call that we signed.
+#[derive(Debug)]
+pub struct Signed {
+    /// The call.
+    pub call: Call,
+    proof: SignatureParts,
+}
+
+impl Record for Signed {
+    fn entry(&self) -> Entry {
+        let Call { request, body } = &self.call;
+        Entry {
+            kind: Kind::Request,
+            direction: Direction::Sent,
+            query_id: request.id.clone(),
+            request_id: request.request_id.clone(),
+            client: request.client.clone(),
+            service: request.service.clone(),
+            message: Bytes::copy_from_slice(request.block()),
+            proof: self.proof.clone(),
+            attachments: body.iter().filter(|b| !b.is_empty()).cloned().collect(),
+        }
+    }
+}
+
+/// Brings a call to the first door that gives an answer which holds.
+///
+/// The call is signed and recorded once, when the first door is open; every door is sent the same bytes.
+///
+/// # Errors
+/// [`Fault`]: of the last door that was tried.
+pub async fn send(
+    gateway: &Gateway,
+    world: &World,
+    route: Route,
+    call: Call,
+    account: &mut Account,
+) -> Result<Matched, Fault> {
+    let Route { mut doors, order } = route;
+    let provider = call.request.service.client.clone();
+    let mut call = Some(call);
+    let mut signed = None;
+    let mut last: Option<Fault> = None;
+    loop {
+        let opened = dial::open(gateway, world, &provider, &doors, order).await;
+        // What a door said is of more use than that no other is open.
+        let Opened { index, mut connection } = opened.map_err(|fault| last.take().unwrap_or(fault))?;
+        let door = doors.remove(index);
+        account.server = door.server.to_string();
+        let recorded = match (&mut signed, call.take()) {
+            (Some(recorded), _) => recorded,
+            (none, Some(call)) => none.insert(sign(gateway, world, call, account).await?),
+            (None, None) => return Err(Fault::new(Leaf::InternalError, "internal error")),
+        };
+        match attempt(gateway, world, &mut connection, recorded).await {
+            Ok(matched) => {
+                account.bytes += matched.body_len();
+                gateway.net.gateways.give(connection);
+                gateway.net.fastest.won(&door);
+                return Ok(matched);
+            }
+            Err(fault) if may_move(&fault, recorded.call.request.method) && !doors.is_empty() => {
+                tracing::warn!(query_id = %recorded.call.request.id, server = %door.server,
+                    detail = %fault.detail, "call goes to another door");
+                gateway.net.health.failed(&door);
+                last = Some(fault);
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+async fn sign(
+    gateway: &Gateway,
+    world: &World,
+    call: Call,
+    account: &mut Account,
+) -> Result<Recorded<Signed>, Fault> {
+    account.bytes += call.body.as_ref().map_or(0, Spooled::len);
+    let parts = message::part_digests(call.request.block(), call.body.as_ref());
+    let proof = message::sign(gateway, world, &call.request.client.member, parts).await?;
+    Ok(gateway.log.record(Signed { call, proof }).await?)
+}
+
+/// Whether a call that failed like this may be brought to another door.
+fn may_move(fault: &Fault, method: Method) -> bool {
+    match fault.retry {
+        Retry::Untouched => true,
+        Retry::Unknown => method.is_safe(),
+        Retry::Pointless => false,
+    }
+}
+
+/// One door: hand over, read the answer, hold it against the question.
+async fn attempt(
+    gateway: &Gateway,
+    world: &World,
+    connection: &mut Connection,
+    signed: &Recorded<Signed>,
+) -> Result<Matched, Fault> {
+    let lane = connection.lane().clone();
+    let request = request(gateway, world, signed, &lane)?;
+    let answered = async {
+        let response = hand_over(connection, request, gateway.conf.timeouts.answer).await?;
+        let answer = check::receive(gateway, response).await?;
+        check::check(gateway, world, &signed.call, answer).await
+    };
+    answered.await.map_err(|fault| judge(fault, &lane, signed.call.request.method))
+}
+
+/// Says what a failure means for the call: whether it may have taken effect.
+fn judge(fault: Fault, lane: &Lane, method: Method) -> Fault {
+    if !lane.is_handed() {
+        return fault.retry(Retry::Untouched);
+    }
+    if is_final(&fault) {
+        return fault.retry(Retry::Pointless);
+    }
+    let broke_off = matches!(&fault.code, Code::Ours { leaf: Leaf::IoError | Leaf::NetworkError, .. });
+    let fault = fault.retry(Retry::Unknown);
+    if method.is_safe() || !broke_off {
+        return fault;
+    }
+    let detail = format!(
+        "the request was handed over whole and no answer came that holds; whether it took effect is not known ({})",
+        fault.detail
+    );
+    Fault { code: Code::of(Leaf::OutcomeUnknown), detail, ..fault }
+}
+
+/// Whether every door would say the same: what the provider decided, not what failed at one of its gateways.
+fn is_final(fault: &Fault) -> bool {
+    const DECIDED: [Leaf; 4] =
+        [Leaf::AccessDenied, Leaf::UnknownService, Leaf::ServiceType, Leaf::InvalidRequest];
+    let Code::Foreign(code) = &fault.code else { return false };
+    let last = code.rsplit('.').next().unwrap_or_default();
+    DECIDED.iter().any(|leaf| leaf.text() == last)
+}
+
+/// Spec: message-path §2.6: names in lower case, in this order.
+fn request(
+    gateway: &Gateway,
+    world: &World,
+    signed: &Recorded<Signed>,
+    lane: &Lane,
+) -> Result<HttpRequest<Outgoing>, Fault> {
+    let auth = world.auth(gateway.now()).map_err(message::internal)?;
+    let Call { request, body } = &signed.call;
+    let envelope = Envelope {
+        part: Part::RestRequest,
+        statuses: &auth.responses,
+        block: request.block(),
+        body: body.as_ref(),
+        proof: &signed.proof,
+    };
+    let (content_type, outgoing) = envelope.outgoing(lane)?;
+    let original = request.headers.last("content-type").unwrap_or_default();
+    let original = saatkond_proto::message::rest::to_latin1(original);
+    let request = HttpRequest::post("/")
+        .header(transport::MESSAGE_TYPE, transport::MESSAGE_TYPE_REST)
+        .header(transport::HASH_ALGORITHM, transport::HASH_ALGORITHM_SHA512)
+        .header(transport::ORIGINAL_CONTENT_TYPE, original)
+        .header(transport::REQUEST_ID, &request.request_id)
+        .header(transport::PROXY_VERSION, PROXY_VERSION)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::HOST, "localhost");
+    request.body(outgoing).map_err(message::internal)
+}
+
+/// Sends a request and waits for the head of the answer, so long after the seal was handed over.
+async fn hand_over(
+    connection: &mut Connection,
+    request: HttpRequest<Outgoing>,
+    allowed: Duration,
+) -> Result<HttpResponse<Incoming>, Fault> {
+    let lane = connection.lane().clone();
+    let overdue = async {
+        lane.settled().await;
+        tokio::time::sleep(allowed).await;
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = connection.ask(request) => answer,
+        () = overdue => {
+            let detail = format!("the provider's security server did not answer within {allowed:?}");
+            return Err(Fault::new(Leaf::IoError, detail).at(Side::Peer));
+        }
+    };
+    answer.map_err(|error| {
+        let leaf = match &error {
+            AskError::Refused(_) => Leaf::SslAuthenticationFailed,
+            AskError::Unsent | AskError::Broken(_) => Leaf::IoError,
+        };
+        Fault::new(leaf, error.to_string()).at(Side::Peer).because(error)
+    })
+}

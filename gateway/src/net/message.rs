@@ -1,0 +1,317 @@
+//! Messages between gateways, as both sides read and write them.
+
+use super::body::{BodyError, Incoming, Outgoing};
+use super::outward::Lane;
+use super::random;
+use crate::Gateway;
+use crate::messagelog::{Spool, SpoolError, Spooled};
+use crate::world::World;
+use bytes::Bytes;
+use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
+use saatkond_proto::fault::{Code, Fault, Leaf, Side, SoapFault};
+use saatkond_proto::id::MemberId;
+use saatkond_proto::signature::{self, MESSAGE, PartDigest, SignatureParts, Unverified};
+use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
+use saatkond_proto::transport::write::{Part, WriteError, Writer};
+use saatkond_proto::trust::ocsp::Response;
+use std::sync::Arc;
+
+/// The name of a REST body among the parts. Spec: message-path §3.2.
+pub const BODY: &str = "/attachment1";
+
+/// A message that comes in.
+#[derive(Debug)]
+pub struct Inbound<'a> {
+    reader: Reader,
+    body: &'a mut Incoming,
+    chunk: Bytes,
+    taken: usize,
+}
+
+/// What a message begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// OCSP responses (DER) of the sender's TLS certificates.
+    pub statuses: Vec<Vec<u8>>,
+    /// The REST block.
+    pub block: Vec<u8>,
+}
+
+/// What follows the block.
+#[derive(Debug)]
+pub struct Rest {
+    /// The body, if the message has one; it may be empty.
+    pub body: Option<Spooled>,
+    /// The hash chain result, when one came.
+    pub hash_chain_result: Option<Vec<u8>>,
+    /// The hash chain, when one came.
+    pub hash_chain: Option<Vec<u8>>,
+    /// The signature document.
+    pub signature: Vec<u8>,
+}
+
+impl<'a> Inbound<'a> {
+    /// Begins a message with this HTTP `Content-Type`.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn new(content_type: &str, expect: Expect, body: &'a mut Incoming) -> Result<Self, Fault> {
+        let reader = Reader::new(content_type, expect).map_err(unread)?;
+        Ok(Self { reader, body, chunk: Bytes::new(), taken: 0 })
+    }
+
+    /// Reads to the end of the block; nothing of the body is taken.
+    ///
+    /// # Errors
+    /// [`Fault`]; a fault in place of the block is passed on as a peer's.
+    ///
+    /// # Cancel safety
+    /// None.
+    pub async fn start(mut self) -> Result<(Start, Self), Fault> {
+        let mut statuses = Vec::new();
+        loop {
+            let chunk = self.chunk.clone();
+            let mut input = chunk.get(self.taken..).unwrap_or_default();
+            while let Some(event) = self.reader.next(&mut input).map_err(unread)? {
+                match event {
+                    Event::Ocsp(der) => statuses.push(der),
+                    Event::RestRequest(block) | Event::RestResponse(block) => {
+                        self.taken = chunk.len() - input.len();
+                        return Ok((Start { statuses, block }, self));
+                    }
+                    Event::Fault(fault) => return Err(Fault::foreign(Side::Peer, fault)),
+                    other => return Err(unexpected(&other)),
+                }
+            }
+            match self.body.next().await.map_err(broken)? {
+                Some(chunk) => (self.chunk, self.taken) = (chunk, 0),
+                None => return Err(self.reader.finish().map_or_else(unread, |()| no_message())),
+            }
+        }
+    }
+
+    /// Reads all that follows the block.
+    ///
+    /// # Errors
+    /// [`Fault`]; a fault in place of a part is passed on as a peer's.
+    ///
+    /// # Cancel safety
+    /// None.
+    pub async fn rest(mut self, spool: &Spool) -> Result<Rest, Fault> {
+        let (mut writer, mut body, mut signature) = (None, None, None);
+        let (mut hash_chain_result, mut hash_chain) = (None, None);
+        loop {
+            let chunk = std::mem::take(&mut self.chunk);
+            let mut input = chunk.get(self.taken..).unwrap_or_default();
+            while let Some(event) = self.reader.next(&mut input).map_err(unread)? {
+                match (event, &mut writer) {
+                    (Event::BodyStart, _) => writer = Some(spool.writer()),
+                    (Event::Body(piece), Some(writer)) => writer.write(piece).await.map_err(unspooled)?,
+                    (Event::BodyEnd, _) => {
+                        if let Some(writer) = writer.take() {
+                            body = Some(writer.finish().await.map_err(unspooled)?);
+                        }
+                    }
+                    (Event::HashChainResult(bytes), _) => hash_chain_result = Some(bytes),
+                    (Event::HashChain(bytes), _) => hash_chain = Some(bytes),
+                    (Event::Signature(bytes), _) => signature = Some(bytes),
+                    (Event::Fault(fault), _) => return Err(Fault::foreign(Side::Peer, fault)),
+                    (Event::End, _) => {}
+                    (other, _) => return Err(unexpected(&other)),
+                }
+            }
+            match self.body.next().await.map_err(broken)? {
+                Some(chunk) => (self.chunk, self.taken) = (chunk, 0),
+                None => break,
+            }
+        }
+        self.reader.finish().map_err(unread)?;
+        let signature = signature.ok_or_else(|| unread(ReadError::MissingSignature))?;
+        Ok(Rest { body, hash_chain_result, hash_chain, signature })
+    }
+}
+
+impl Rest {
+    /// What is to be verified: the digests of block and body, with the algorithms that the signature names.
+    ///
+    /// # Errors
+    /// [`Fault`] when the spool fails.
+    pub async fn unverified(&self, block: &[u8]) -> Result<Unverified, Fault> {
+        let mut parts = part_digests(block, self.body.as_ref());
+        // Where a signature cannot be read, its verification says so.
+        let named = signature::outline(&self.signature).map(|o| o.parts).unwrap_or_default();
+        for PartDigest { name, algorithm, .. } in named {
+            if parts.iter().any(|p| p.name == name && p.algorithm == algorithm) {
+                continue;
+            }
+            let digest = match (&self.body, name.as_str()) {
+                (_, MESSAGE) => algorithm.digest(block),
+                (Some(body), BODY) => digest_of(body, algorithm).await?,
+                _ => continue,
+            };
+            parts.push(PartDigest { name, algorithm, digest });
+        }
+        Ok(Unverified {
+            parts,
+            signature: self.signature.clone(),
+            hash_chain_result: self.hash_chain_result.clone(),
+            hash_chain: self.hash_chain.clone(),
+        })
+    }
+}
+
+async fn digest_of(body: &Spooled, algorithm: DigestAlgorithm) -> Result<Vec<u8>, Fault> {
+    let (mut hasher, mut reader) = (Hasher::new(algorithm), body.reader());
+    while let Some(piece) = reader.next().await.map_err(unspooled)? {
+        hasher.update(&piece);
+    }
+    Ok(hasher.finish())
+}
+
+/// What a message of ours has to be signed for: its parts in order. Spec: message-path §3.2.
+#[must_use]
+pub fn part_digests(block: &[u8], body: Option<&Spooled>) -> Vec<PartDigest> {
+    let algorithm = DigestAlgorithm::Sha512;
+    let message = PartDigest { name: MESSAGE.to_owned(), algorithm, digest: algorithm.digest(block) };
+    let body = body.map(|b| PartDigest { name: BODY.to_owned(), algorithm, digest: b.digest().to_vec() });
+    std::iter::once(message).chain(body).collect()
+}
+
+/// Signs a message in a member's name.
+///
+/// # Errors
+/// [`Fault`] with `cannot_create_signature`.
+pub async fn sign(
+    gateway: &Gateway,
+    world: &World,
+    member: &MemberId,
+    parts: Vec<PartDigest>,
+) -> Result<SignatureParts, Fault> {
+    let at = gateway.now();
+    let no_key = |error| {
+        let detail = format!("no sign key of {member} serves");
+        Fault::new(Leaf::CannotCreateSignature, detail).because(error)
+    };
+    let signer = world.signer(member, at).map_err(no_key)?;
+    let unsigned =
+        |error| Fault::new(Leaf::CannotCreateSignature, "the message could not be signed").because(error);
+    gateway.keys.sign(signer, parts, at).await.map_err(unsigned)
+}
+
+//------------ Envelope ------------------------------------------------------
+
+/// A message that goes out.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// Request or response.
+    pub part: Part,
+    /// OCSP responses of our TLS certificates; a request carries them.
+    pub statuses: &'a [Arc<Response>],
+    /// The REST block.
+    pub block: &'a [u8],
+    /// The body, if the message has one.
+    pub body: Option<&'a Spooled>,
+    /// Signature and hash chain.
+    pub proof: &'a SignatureParts,
+}
+
+impl Envelope<'_> {
+    /// The HTTP content type and body. The signature is the seal that `lane` watches over.
+    ///
+    /// # Errors
+    /// [`Fault`] without randomness.
+    pub fn outgoing(&self, lane: &Lane) -> Result<(String, Outgoing), Fault> {
+        let mut writer = begin()?;
+        let content_type = writer.content_type();
+        let mut head = Vec::new();
+        for status in self.statuses {
+            head.extend(writer.whole(Part::Ocsp, status.der()));
+        }
+        head.extend(writer.whole(self.part, self.block));
+        let mut outgoing = Outgoing::chunked();
+        if let Some(body) = self.body {
+            head.extend(writer.part(Part::RestBody));
+            outgoing = outgoing.bytes(std::mem::take(&mut head)).spooled(body);
+        }
+        for (part, bytes) in [
+            (Part::HashChainResult, self.proof.hash_chain_result.as_deref()),
+            (Part::HashChain, self.proof.hash_chain.as_deref()),
+        ] {
+            if let Some(bytes) = bytes {
+                head.extend(writer.whole(part, bytes));
+            }
+        }
+        let mut seal = writer.whole(Part::Signature, &self.proof.signature);
+        seal.extend(writer.close());
+        Ok((content_type, outgoing.bytes(head).seal(seal, lane)))
+    }
+}
+
+/// A multipart message that holds one fault and nothing else. Seen: message-path §2.13.
+///
+/// # Errors
+/// [`Fault`] without randomness.
+pub fn fault_alone(fault: &SoapFault) -> Result<(String, Outgoing), Fault> {
+    let mut writer = begin()?;
+    let content_type = writer.content_type();
+    let mut bytes = writer.fault(fault);
+    bytes.extend(writer.close());
+    Ok((content_type, Outgoing::chunked().bytes(bytes)))
+}
+
+fn begin() -> Result<Writer, Fault> {
+    let boundary = random::boundary().map_err(internal)?;
+    Writer::new(&boundary).map_err(|error: WriteError| internal(error))
+}
+
+//------------ faults --------------------------------------------------------
+
+/// A fault of ours that a stranger is told nothing of.
+pub(crate) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::new(Leaf::InternalError, "internal error").because(error)
+}
+
+/// A message that is not one.
+pub(crate) fn unread(error: ReadError) -> Fault {
+    Fault { code: error.code(), ..Fault::new(Leaf::InternalError, error.to_string()) }
+        .at(Side::Peer)
+        .because(error)
+}
+
+/// A message that did not come whole.
+pub(crate) fn broken(error: BodyError) -> Fault {
+    let code = Code::of(Leaf::IoError).under(Leaf::ServiceFailed);
+    Fault { code, ..Fault::new(Leaf::IoError, error.to_string()) }.at(Side::Peer).because(error)
+}
+
+/// A body that the spool does not take.
+pub(crate) fn unspooled(error: SpoolError) -> Fault {
+    match &error {
+        SpoolError::TooLarge { .. } => Fault::new(Leaf::InvalidRequest, error.to_string()).because(error),
+        SpoolError::Full { .. } => {
+            Fault::new(Leaf::InternalError, "bodies under way fill the spool").because(error)
+        }
+        SpoolError::Disk { .. } => internal(error),
+    }
+}
+
+fn unexpected(event: &Event<'_>) -> Fault {
+    tracing::debug!(?event, "unexpected part");
+    no_message()
+}
+
+fn no_message() -> Fault {
+    Fault::new(Leaf::InternalError, "the message has no REST block").at(Side::Peer)
+}
+
+/// An error and what caused it, for the log.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        out.push_str(": ");
+        out.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    out
+}

@@ -1,0 +1,169 @@
+//! Parts to spool, peer's certificate against its OCSP responses, signature.
+
+use super::authorise::Permitted;
+use crate::Gateway;
+use crate::messagelog::{Direction, Entry, Kind, Record, Spooled};
+use crate::net::listen::Exchange;
+use crate::net::message::{Inbound, Rest};
+use crate::net::peer;
+use crate::net::task::Account;
+use crate::world::World;
+use bytes::Bytes;
+use saatkond_proto::crypto::DigestAlgorithm;
+use saatkond_proto::fault::{Code, Fault, Leaf, Side};
+use saatkond_proto::message::rest::Request;
+use saatkond_proto::signature::{self, SignatureParts, Verified};
+use saatkond_proto::transport::{self, read::Expect};
+
+/// Who asks whom for what. The peer that brought it was judged; nothing of the body has been taken.
+#[derive(Debug)]
+pub struct Head {
+    pub(super) request: Request,
+}
+
+/// A permitted request that came whole, and is not verified yet.
+#[derive(Debug)]
+pub struct Whole {
+    permitted: Permitted,
+    rest: Rest,
+}
+
+/// A permitted request whose signature holds and covers every part. Only [`verify`] makes one.
+#[derive(Debug)]
+pub struct Proven {
+    permitted: Permitted,
+    body: Option<Spooled>,
+    verified: Verified,
+}
+
+impl Proven {
+    /// What was permitted.
+    #[must_use]
+    pub const fn permitted(&self) -> &Permitted {
+        &self.permitted
+    }
+
+    /// The body, if it has one; it may be empty.
+    #[must_use]
+    pub const fn body(&self) -> Option<&Spooled> {
+        self.body.as_ref()
+    }
+}
+
+impl Record for Proven {
+    fn entry(&self) -> Entry {
+        let request = self.permitted.request();
+        let proof = self.verified.unverified();
+        Entry {
+            kind: Kind::Request,
+            direction: Direction::Received,
+            query_id: request.id.clone(),
+            request_id: request.request_id.clone(),
+            client: request.client.clone(),
+            service: request.service.clone(),
+            message: Bytes::copy_from_slice(request.block()),
+            proof: SignatureParts {
+                signature: proof.signature.as_slice().into(),
+                hash_chain_result: proof.hash_chain_result.as_deref().map(Into::into),
+                hash_chain: proof.hash_chain.clone(),
+            },
+            attachments: self.body.iter().filter(|b| !b.is_empty()).cloned().collect(),
+        }
+    }
+}
+
+/// Reads to the end of the block, and judges the peer that brought it.
+///
+/// Spec: message-path §4.1, 2–10. Ours: `X-Road-Security-Server` must name us, and the exchange's id must be the same in
+/// HTTP header and block (§4.4).
+///
+/// # Errors
+/// [`Fault`].
+pub async fn receive_head<'a>(
+    gateway: &Gateway,
+    world: &World,
+    asked: &'a mut Exchange,
+    account: &mut Account,
+) -> Result<(Head, Inbound<'a>), Fault> {
+    let Exchange { head, body, caller } = asked;
+    if head.method != "POST" {
+        return Err(Fault::new(Leaf::InvalidHttpMethod, "Must use POST request method"));
+    }
+    if !world.conf.is_valid_at(gateway.now()) {
+        let detail = format!("the global configuration expired at {}", world.conf.expires());
+        return Err(Fault::new(Leaf::GlobalConfOutdated, detail));
+    }
+    // Of several headers the first counts. Seen: message-path §2.6.
+    let header = |name| head.headers.all(name).next();
+    if header(transport::MESSAGE_TYPE) != Some(transport::MESSAGE_TYPE_REST) {
+        return Err(Fault::new(Leaf::InvalidMessage, "this security server does not carry SOAP messages"));
+    }
+    let content_type = header("content-type").unwrap_or_default();
+    if header(transport::HASH_ALGORITHM).and_then(DigestAlgorithm::from_name).is_none() {
+        return Err(Fault::new(Leaf::InternalError, "Could not get hash algorithm identifier from message"));
+    }
+    let inbound = Inbound::new(content_type, Expect::RestRequest, body)?;
+    let (start, inbound) = inbound.start().await?;
+    let request = Request::from_block(start.block).map_err(|error| {
+        let code = Code::of(Leaf::InternalError).under(Leaf::ServiceFailed);
+        Fault { code, ..Fault::new(Leaf::InternalError, error.to_string()) }.at(Side::Peer).because(error)
+    })?;
+    account.names(&request);
+    if world.server.client(&request.service.client).is_none() {
+        let detail =
+            format!("provider {} is not one of this security server's clients", request.service.client);
+        return Err(Fault::new(Leaf::UnknownMember, detail).under(Leaf::ServiceFailed));
+    }
+    world.signer(&request.service.client.member, gateway.now()).map_err(|error| {
+        let detail = format!("no sign key of {} serves", request.service.client.member);
+        Fault::new(Leaf::CannotCreateSignature, detail).under(Leaf::ServiceFailed).because(error)
+    })?;
+    let peer = peer::judge_client(gateway, world, &request.client, &caller.certificates, &start.statuses);
+    peer.map_err(peer::PeerError::at_provider)?;
+    let server = caller.certificates.first().and_then(|leaf| world.conf.server_by_auth_cert(leaf));
+    account.server = server.map_or(String::new(), |s| s.id.to_string());
+    if header(transport::REQUEST_ID) != Some(request.request_id.as_str()) {
+        return Err(Fault::new(
+            Leaf::InternalError,
+            "x-road-request-id is not the same in HTTP header and message",
+        ));
+    }
+    if request.security_server.as_ref().is_some_and(|named| *named != gateway.conf.server) {
+        let detail = format!("the message is for another security server than {}", gateway.conf.server);
+        return Err(Fault::new(Leaf::InvalidSecurityServer, detail).under(Leaf::ServiceFailed));
+    }
+    Ok((Head { request }, inbound))
+}
+
+/// Reads all that follows the block; the body goes to the spool.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn receive_rest(
+    gateway: &Gateway,
+    permitted: Permitted,
+    inbound: Inbound<'_>,
+) -> Result<Whole, Fault> {
+    let rest = inbound.rest(&gateway.spool).await?;
+    Ok(Whole { permitted, rest })
+}
+
+/// Verifies a request's signature: by who asks, over every part.
+///
+/// Spec: message-path §4.1, 16.
+///
+/// # Errors
+/// [`Fault`] with `signature_verification` before its code.
+pub async fn verify(gateway: &Gateway, world: &World, whole: Whole) -> Result<Proven, Fault> {
+    let Whole { permitted, rest } = whole;
+    let request = permitted.request();
+    let unverified = rest.unverified(request.block()).await?;
+    let verified = signature::verify(unverified, &request.client, &world.conf, gateway.now());
+    let verified = verified.map_err(|error| {
+        let code = error.code().under(Leaf::SignatureVerification);
+        Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
+            .at(Side::Peer)
+            .because(error)
+    })?;
+    Ok(Proven { permitted, body: rest.body, verified })
+}

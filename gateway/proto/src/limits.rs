@@ -20,8 +20,8 @@ pub const ENVELOPE_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const FAULT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a signature document: certificates and OCSP responses of a chain, base64.
 pub const SIGNATURE_BYTES_MAX: usize = 512 * 1024;
-/// Bytes of a hash chain or hash chain result.
-pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a hash chain or hash chain result: X-Road 7.8 writes about 200 for each of [`HASH_STEP_VALUES_MAX`] parts.
+pub const HASH_CHAIN_BYTES_MAX: usize = 256 * HASH_STEP_VALUES_MAX;
 /// Steps in a hash chain; a batch of 2^32 messages has 32.
 pub const HASH_CHAIN_STEPS_MAX: usize = 64;
 /// Values in one hash step: parts of one message.

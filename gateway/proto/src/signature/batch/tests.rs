@@ -313,6 +313,15 @@ fn bounds_hold() {
     assert!(matches!(many(limits::HASH_CHAIN_STEPS_MAX + 1), Err(ChainError::Form(XmlError::Bound { .. }))));
 }
 
+/// As many attachments as a message may have: the chain is not too large, and each is looked up once.
+#[test]
+fn the_largest_message_is_proven() {
+    let mut parts = vec![part("/message.xml", b"m")];
+    parts.extend((1..=limits::ATTACHMENTS_MAX).map(|i| part(&format!("/attachment{i}"), &i.to_be_bytes())));
+    let chains = build(Kind::Signature, std::slice::from_ref(&parts)).unwrap();
+    assert_eq!(verify(Kind::Signature, &chains.result, Some(&chains.chains[0]), &parts), Ok(()));
+}
+
 #[test]
 fn time_stamp_chains_lead_to_signature_documents() {
     let records: Vec<Vec<PartDigest>> = (0..7_u8).map(|i| vec![part(SIGNATURES, &[i])]).collect();

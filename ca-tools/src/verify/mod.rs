@@ -1,6 +1,22 @@
 //! Verifies containers and archives, offline: who said what, when, under which certificate, and what is not proven.
 //!
 //! Nothing here asks a network. Whom to believe comes from files, and is said first.
+//!
+//! With `--json` one object is printed; times are RFC 3339, sizes bytes, digests base64:
+//!
+//! ```text
+//! holds            whether all files hold
+//! configuration    instance, found, signed, anchor, anchor_sha224, expires
+//! files[]          in the order given, a download's containers one by one
+//!   name, kind     kind is "container" or "archive"
+//!   holds          and if not: code, error
+//!   message        kind, line, client, service, id, request_id
+//!   signature      signer, algorithm, batch, certificate, authority, good_at, claimed_time
+//!   timestamp      time, batch, certificate
+//!   parts[]        name, digest_algorithm, digest, bytes (null: not in the file)
+//!   not_proven[]   sentences
+//!   of an archive: last_digest, digest_algorithm, follows, follows_given, containers[] as above
+//! ```
 
 mod conf;
 mod print;
@@ -39,25 +55,30 @@ pub struct VerifyArgs {
 }
 
 const HELP: &str = "\
-Nobody is asked; everything needed is in the files. A container carries message, signature, the \
-certificate's status and a time-stamp. What it cannot carry is whom to trust: that is the global \
-configuration of the instance at that time, in one of these forms.
+Nobody is asked; everything needed is in files. A container carries the message, its signature, what
+the authority said of the certificate, and a time-stamp. What it cannot carry is whom to trust: that
+is the global configuration of the instance at that time, in one of these forms.
 
   --anchor anchor.xml
-      The anchor came to you by a way you trust, and beside it (in its folder or below) lies the \
-      configuration as published: the signed directory, such as `internalconf`, and the files it \
-      lists, such as `shared-params.xml`. Where exactly does not matter: only what the anchor's \
+      The anchor came to you by a way you trust, and beside it, in its folder or below, lies the
+      configuration as published: the signed directory, such as `internalconf`, and the files that
+      it lists, such as `shared-params.xml`. Where exactly does not matter: only what the anchor's
       certificates signed is believed. With --globalconf FOLDER it is looked for there instead.
 
   --globalconf FOLDER
-      A copy of a security server's /etc/xroad/globalconf, or of a gateway's globalconf/. It \
-      carries no signature any more: you trust whoever gave you the copy.
+      A copy of a security server's /etc/xroad/globalconf, or of a gateway's globalconf. It carries
+      no signature any more: it is as good as whoever gave you the copy.
 
   --globalconf verificationconf.zip
-      What a security server gives at http://SERVER/verificationconf. The same applies.
+      What a security server gives at http://SERVER/verificationconf; the same applies.
 
-An expired configuration is read all the same: it tells whom the instance approved then. Exit \
-code 0: all hold; 1: at least one does not; 74: a file cannot be read; 78: no configuration that \
+A configuration that has expired is read all the same: it tells whom the instance approved then. Of
+several that the anchor's certificates signed, the newest is taken.
+
+Archives are verified container by container, and their chain besides; given in order, each is held
+against the one before it.
+
+Exit codes: 0 all hold, 1 at least one does not, 74 a file cannot be read, 78 no configuration that
 can be believed.";
 
 /// Verifies all files and says what came of it.

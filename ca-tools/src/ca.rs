@@ -496,7 +496,11 @@ impl Authority {
         params.key_identifier_method = key_identifier(&PublicKey::from_spki(&order.spki)?);
         for name in &order.names {
             params.subject_alt_names.push(match name {
-                AltName::Dns(dns) => rcgen::SanType::DnsName(dns.as_str().try_into()?),
+                AltName::Dns(dns) => rcgen::SanType::DnsName(dns.as_str().try_into().map_err(|_| {
+                    CaError::Lint(format!(
+                        "host name {dns:?} is not written in ASCII, as certificates want it"
+                    ))
+                })?),
                 AltName::Ip(ip) => rcgen::SanType::IpAddress(*ip),
             });
         }
@@ -630,7 +634,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// A serial as people type it: colons, blanks, `0x` and capitals are theirs.
-fn normal_serial(text: &str) -> String {
+pub(crate) fn normal_serial(text: &str) -> String {
     let plain: String = text.to_lowercase().chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
     plain.strip_prefix("0x").unwrap_or(&plain).to_owned()
 }

@@ -365,20 +365,20 @@ impl Publisher {
     /// Signs anew when the last time is longer ago than the instance's `renewal`, or lies in the future.
     ///
     /// An instance applied since is taken over then; one that cannot be published is told in [`Publisher::trouble`]
-    /// and leaves the last good one in its place, signed anew.
+    /// and leaves the last good one in its place, signed anew. Tells whether it was due.
     ///
     /// # Errors
     /// [`PublishError`] when nothing could be signed: what is published runs out.
-    pub fn renew(&mut self, now: UnixTime) -> Result<(), PublishError> {
+    pub fn renew(&mut self, now: UnixTime) -> Result<bool, PublishError> {
         let signed_at = self.publication.signed_at;
         if signed_at <= now && now < signed_at.plus(self.renewal) {
-            return Ok(());
+            return Ok(false);
         }
         self.trouble = self.take_over(now).err().map(|e| chain(&e));
         let publication = self.edition.sign(&self.signers, now)?;
         self.publication = publication;
         self.earlier.retain(|(until, _)| *until >= now);
-        Ok(())
+        Ok(true)
     }
 
     /// Why what was applied last is not what is published; `None` when it is.
@@ -451,15 +451,24 @@ fn check(instance: &Instance, shared: &SharedParams, now: UnixTime) -> Result<()
     }
 }
 
+/// Checks an instance's file as [`apply`] does, and changes nothing.
+///
+/// # Errors
+/// [`PublishError`].
+pub fn check_file(file: &Path, directory: &Path, now: UnixTime) -> Result<Instance, PublishError> {
+    let instance = Instance::read(file, now)?;
+    Edition::new(&instance, &Signers::open(directory)?, now)?;
+    Ok(instance)
+}
+
 /// Applies an instance's file: checks it, keeps it with every certificate inside, and writes the anchors where they
 /// changed. Who publishes takes it over at its next renewal.
 ///
 /// # Errors
 /// [`PublishError`]; nothing has changed then.
 pub fn apply(file: &Path, directory: &Path, now: UnixTime) -> Result<Instance, PublishError> {
-    let instance = Instance::read(file, now)?;
+    let instance = check_file(file, directory, now)?;
     let signers = Signers::open(directory)?;
-    Edition::new(&instance, &signers, now)?;
     for audience in Audience::ALL {
         let path = directory.join(format!("anchor-{}.xml", audience.name()));
         let anchor = signers.anchor(&instance, audience, now);

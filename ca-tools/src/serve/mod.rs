@@ -153,11 +153,20 @@ impl Services {
     fn renew(&self) -> Option<Duration> {
         let now = self.0.clock.now();
         let mut publisher = self.0.configuration.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = publisher.renew(now) {
-            let (error, expires) = (crate::globalconf::chain(&error), publisher.expires());
-            tracing::error!(%error, %expires, "configuration not signed anew");
-        } else if let Some(trouble) = publisher.trouble() {
-            tracing::error!(trouble, "applied instance not taken over, the last good one is published");
+        match publisher.renew(now) {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Some(trouble) = publisher.trouble() {
+                    tracing::error!(
+                        trouble,
+                        "applied instance not taken over, the last good one is published"
+                    );
+                }
+            }
+            Err(error) => {
+                let (error, expires) = (crate::globalconf::chain(&error), publisher.expires());
+                tracing::error!(%error, %expires, "configuration not signed anew");
+            }
         }
         Some(publisher.renewal())
     }

@@ -6,5 +6,6 @@
 )]
 
 mod authority;
+mod cli;
 mod services;
 mod support;

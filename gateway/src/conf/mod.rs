@@ -19,6 +19,7 @@ pub use doors::{Order, Preferred};
 pub use server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject};
 pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
 
+use saatkond_proto::globalconf::locations::Federations;
 use saatkond_proto::id::ServerId;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub struct Conf {
     pub server_file: PathBuf,
     /// The directory of directories.
     pub state: PathBuf,
+    /// Other instances whose members may be met.
+    pub federations: Federations,
     /// Whether keys and configuration are a demonstration's.
     pub demo: bool,
     /// Where this process listens.
@@ -157,6 +160,7 @@ impl Conf {
             anchor: beside(&written.anchor),
             server_file: beside(&written.server_file),
             state: beside(&written.state),
+            federations: Federations::parse(&written.federations),
             demo: written.demo,
             listen,
             peers: written.peers,
@@ -223,23 +227,34 @@ impl Conf {
         }
     }
 
-    fn check_doors(&self) -> Result<(), ConfError> {
+    /// The doors, each with its key in `gateway.toml`.
+    fn doors(&self) -> [(&'static str, Option<SocketAddr>); 5] {
         let listen = &self.listen;
-        let doors = [
+        [
             ("listen.clients", listen.clients),
             ("listen.clients_tls", listen.clients_tls),
             ("listen.servers", listen.servers),
             ("listen.ocsp", listen.ocsp),
             ("listen.health", listen.health),
-        ];
+        ]
+    }
+
+    /// The first door that others than this machine can reach: its key in `gateway.toml`, and its address.
+    #[must_use]
+    pub fn open_to_others(&self) -> Option<(&'static str, SocketAddr)> {
+        let open = self.doors().into_iter().filter_map(|(key, address)| Some((key, address?)));
+        open.into_iter().find(|(_, address)| !address.ip().is_loopback())
+    }
+
+    fn check_doors(&self) -> Result<(), ConfError> {
+        if let Some((key, address)) = self.open_to_others().filter(|_| self.demo) {
+            let text = format!("{address} is no loopback address, and these are a demonstration's keys");
+            let hint = "make keys of your own: whoever has this demonstration's may speak in your name";
+            return Err(self.refuse(key, text, Some(hint)));
+        }
         let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
-        for (key, address) in doors {
+        for (key, address) in self.doors() {
             let Some(address) = address else { continue };
-            if self.demo && !address.ip().is_loopback() {
-                let text = format!("{address} is no loopback address, and these are a demonstration's keys");
-                let hint = "make keys of your own: whoever has this demonstration's may speak in your name";
-                return Err(self.refuse(key, text, Some(hint)));
-            }
             if let Some((other, _)) = taken.iter().find(|(_, a)| *a == address && address.port() != 0) {
                 return Err(self.refuse(key, format!("{address} is taken by {other}"), None));
             }

@@ -26,6 +26,9 @@ pub struct File {
     /// What this server offers; relative to this file. Default: `server.toml`.
     #[serde(default = "default_server_file")]
     pub server_file: PathBuf,
+    /// Other instances whose members may be met, by name and separated by commas, or `all`. Default: `none`.
+    #[serde(default = "default_federations")]
+    pub federations: String,
     /// Whether keys and configuration are a demonstration's: refused on anything but loopback. Default: `false`.
     #[serde(default)]
     pub demo: bool,
@@ -63,6 +66,10 @@ pub struct File {
 
 fn default_anchor() -> PathBuf {
     PathBuf::from("configuration-anchor.xml")
+}
+
+fn default_federations() -> String {
+    "none".to_owned()
 }
 
 fn default_server_file() -> PathBuf {

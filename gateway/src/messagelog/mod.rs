@@ -35,6 +35,7 @@ pub use codec::{Attachment, Content, Message, Stamp};
 pub use entry::{Direction, Entry, Kind, Record};
 pub use reader::LogReader;
 pub use spool::{Bounds, Spool, SpoolError, SpoolReader, SpoolWriter, Spooled};
+pub use stamp::StampOrder;
 
 use crate::clock::Clock;
 use crate::conf::{self, Beyond};
@@ -49,6 +50,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
@@ -73,6 +75,8 @@ struct Shared {
     policy: Policy,
     index: Arc<Mutex<Index>>,
     stamping: Mutex<Stamping>,
+    /// Whether the writer has given up.
+    failed: Arc<AtomicBool>,
     /// `None` once the log is closed.
     queue: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
@@ -218,7 +222,7 @@ impl MessageLog {
             tracing::warn!(segment, offset = last.end.offset, "message log: torn tail dropped");
         }
         let writer = Writer::new(disk, policy.log.segment, index, last).map_err(failed)?;
-        let index = writer.index();
+        let (index, failed_flag) = (writer.index(), writer.failed_flag());
         let (queue, orders) = mpsc::channel(QUEUE_RECORDS_MAX);
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -230,6 +234,7 @@ impl MessageLog {
             policy,
             index,
             stamping: Mutex::new(Stamping::default()),
+            failed: failed_flag,
             queue: Some(queue),
             writer: Some(thread),
             _lock: lock,
@@ -300,6 +305,17 @@ impl MessageLog {
 
     fn disk_failed(&self, source: io::Error) -> LogError {
         LogError::Disk { dir: self.0.dir.clone(), source }
+    }
+
+    /// Whether a message would be taken now, as far as that can be told without one.
+    ///
+    /// # Errors
+    /// [`LogError`], why it would not.
+    pub fn ready(&self) -> Result<(), LogError> {
+        if self.0.failed.load(Ordering::SeqCst) {
+            return Err(LogError::Closed);
+        }
+        self.admit()
     }
 
     /// Takes one record out of the log.

@@ -7,6 +7,7 @@ use super::index::{Index, Note};
 use super::store::Last;
 use super::sum::{Sum, sum_of};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
@@ -67,6 +68,7 @@ pub(super) struct Writer {
     index: Arc<Mutex<Index>>,
     prepared: Option<JoinHandle<io::Result<()>>>,
     failed: Option<Refused>,
+    failed_flag: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -90,14 +92,31 @@ impl Writer {
             }
         };
         let index = Arc::new(Mutex::new(index));
-        let mut writer =
-            Self { disk, file, header, at, chain, batch, record, size, index, prepared: None, failed: None };
+        let mut writer = Self {
+            disk,
+            file,
+            header,
+            at,
+            chain,
+            batch,
+            record,
+            size,
+            index,
+            prepared: None,
+            failed: None,
+            failed_flag: Arc::default(),
+        };
         writer.prepare_next();
         Ok(writer)
     }
 
     pub(super) fn index(&self) -> Arc<Mutex<Index>> {
         Arc::clone(&self.index)
+    }
+
+    /// Tells whether the writer has given up.
+    pub(super) fn failed_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.failed_flag)
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -164,6 +183,7 @@ impl Writer {
         let refused = Refused::from(error);
         tracing::error!(%error, "message log failed; restart when the disk is well");
         self.failed = Some(refused.clone());
+        self.failed_flag.store(true, Ordering::SeqCst);
         refused
     }
 

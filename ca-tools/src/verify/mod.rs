@@ -8,7 +8,7 @@
 //! holds            whether all files hold
 //! configuration    instance, found, signed, anchor, anchor_sha224, expires
 //! files[]          in the order given, a download's containers one by one
-//!   name, kind     kind is "container" or "archive"
+//!   name, kind     kind is "container", "archive", or null for a file that could not be read
 //!   holds          and if not: code, error
 //!   message        kind, line, client, service, id, request_id
 //!   signature      signer, algorithm, batch, certificate, authority, good_at, claimed_time
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 /// Arguments of `ca verify`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = HELP)]
-#[group(id = "trust", required = true, multiple = true, args = ["anchor", "globalconf"])]
+#[command(group = clap::ArgGroup::new("trust").args(["anchor", "globalconf"]).required(true).multiple(true))]
 pub struct VerifyArgs {
     /// Containers (.asice), message-log archives (.zip), or downloads of several containers (.zip)
     #[arg(required = true, value_name = "FILE")]
@@ -84,7 +84,8 @@ can be believed.";
 /// Verifies all files and says what came of it.
 ///
 /// # Errors
-/// [`Failure`] when there is no configuration to hold them against, or a file cannot be read.
+/// [`Failure`] when there is no configuration to hold them against. A file that cannot be read is said, and the others
+/// are verified all the same.
 pub fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let believed = conf::believe(args)?;
     let mut session = Session {
@@ -94,15 +95,22 @@ pub fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> Result<Exit, Failure
         said: Vec::new(),
         archives: HashMap::new(),
         all_hold: true,
+        all_read: true,
         last_talk: Instant::now(),
     };
     if !args.json {
         session.streams.data(print::configuration(&believed));
     }
     for path in &args.files {
-        session.file(path)?;
+        if let Err(failure) = session.file(path) {
+            session.unread(path, &failure);
+        }
     }
-    let exit = if session.all_hold { Exit::Done } else { Exit::NotWell };
+    let exit = match (session.all_read, session.all_hold) {
+        (false, _) => Exit::Disk,
+        (true, false) => Exit::NotWell,
+        (true, true) => Exit::Done,
+    };
     if args.json {
         let document = json!({
             "holds": session.all_hold,
@@ -125,6 +133,7 @@ struct Session<'a, 'b> {
     /// Last digests of the archives verified, by file name.
     archives: HashMap<String, Link>,
     all_hold: bool,
+    all_read: bool,
     last_talk: Instant,
 }
 
@@ -147,6 +156,21 @@ impl Session<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Says that a file could not be read.
+    fn unread(&mut self, path: &Path, failure: &Failure) {
+        (self.all_read, self.all_hold) = (false, false);
+        self.streams.talk(failure);
+        if self.json {
+            self.said.push(json!({
+                "name": path.display().to_string(),
+                "kind": Value::Null,
+                "holds": false,
+                "code": "unreadable",
+                "error": failure.message,
+            }));
+        }
     }
 
     /// Says what came of a container; in JSON the caller says where it goes.

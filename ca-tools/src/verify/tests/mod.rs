@@ -160,11 +160,27 @@ fn what_does_not_hold_is_named_and_ends_with_1() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_an_error() {
+fn a_file_that_cannot_be_read_is_said_and_the_others_are_verified() {
     let world = World::new();
-    let failure = by_anchor(&world, &[&world.path("nothing.asice")]).0.unwrap_err();
-    assert_eq!(failure.exit, Exit::Disk);
-    assert_eq!(by_anchor(&world, &[&world.path("copy")]).0.unwrap_err().exit, Exit::Disk);
+    let good = world.put("good.asice", &world.container("1"));
+    for missing in ["nothing.asice", "copy"] {
+        let (exit, said) = by_anchor(&world, &[&world.path(missing), &good]);
+        assert_eq!(exit, Ok(Exit::Disk));
+        assert!(said.contains("good.asice: holds"), "{said}");
+    }
+}
+
+#[test]
+fn whom_to_believe_must_be_said() {
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+    let read = |line: &[&str]| <Line as clap::Parser>::try_parse_from(line).map(|line| line.args.files.len());
+    assert_eq!(read(&["verify", "x.asice", "--anchor", "anchor.xml", "--globalconf", "folder"]).unwrap(), 1);
+    assert!(read(&["verify", "x.asice"]).unwrap_err().to_string().contains("--globalconf"));
+    assert!(read(&["verify", "--anchor", "anchor.xml"]).is_err());
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub mod admin;
 pub mod clock;
 pub mod conf;
 pub mod consumer;
+pub mod demo;
 pub mod jobs;
 pub mod keys;
 pub mod messagelog;

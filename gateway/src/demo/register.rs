@@ -1,0 +1,329 @@
+//! The sample behind the demo's gateways: a land register with a copy at each site.
+//!
+//! One process is one copy. Reads tell who owns a title; a transfer changes the owner. Every change is appended to
+//! the copy's own file and synced before it is answered, under the id of the X-Road message that brought it, and is
+//! shipped to the other copy afterwards. The file is the register's own truth: how often each id took effect is
+//! counted from it, not from what a gateway says.
+//!
+//! | call | answer |
+//! |---|---|
+//! | `GET /land/titles/N` | `{"title", "owner", "copy"}` |
+//! | `POST /land/titles/N/transfer` with `{"to": NAME}` | the same, after the change |
+//! | `POST /copy/effects` | takes changes of the other copy, one JSON object a line |
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// Bytes of a request body that are read.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The titles a new register holds, and to whom they belong.
+const FIRST_TITLES: std::ops::RangeInclusive<u32> = 1001..=1032;
+const FIRST_OWNER: &str = "Republic of Demo";
+/// How long a copy waits before it offers its changes again to a copy that did not take them.
+const SHIP_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// Which copy a process is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RegisterArgs {
+    /// Where to answer
+    #[arg(long)]
+    listen: SocketAddr,
+    /// The name of this copy, told with every answer
+    #[arg(long)]
+    copy: String,
+    /// The file that holds this copy's changes
+    #[arg(long)]
+    file: PathBuf,
+    /// Where the other copy answers; changes are shipped there
+    #[arg(long)]
+    peer: Option<SocketAddr>,
+}
+
+/// One change, as the file holds it and copies ship it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Effect {
+    /// Id of the X-Road message that brought it.
+    id: String,
+    /// The copy that made it.
+    origin: String,
+    title: u32,
+    to: String,
+}
+
+struct SiteCopy {
+    name: String,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    owners: HashMap<u32, String>,
+    known: HashSet<(String, String)>,
+    file: File,
+    /// Changes made here that the other copy has not taken yet.
+    unshipped: Vec<Effect>,
+}
+
+/// Serves one copy until it is killed.
+///
+/// # Errors
+/// When the address cannot be listened on or the file not be opened.
+pub(super) async fn serve(args: RegisterArgs) -> anyhow::Result<()> {
+    let copy = Arc::new(SiteCopy::open(&args.copy, &args.file)?);
+    let listener = TcpListener::bind(args.listen).await?;
+    if let Some(peer) = args.peer {
+        tokio::task::spawn(ship(Arc::clone(&copy), peer));
+    }
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let copy = Arc::clone(&copy);
+        tokio::task::spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&copy), request));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
+            // A caller that goes away in the middle is its own affair.
+            drop(connection.await);
+        });
+    }
+}
+
+/// How often each message took effect, over the files of all copies: the register's own count.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(super) fn count_effects(files: &[PathBuf]) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        let copies: Vec<Effect> = read_effects(file)?;
+        // A change stands in the file of the copy that made it and, shipped, in the other's: count it where it was made.
+        let name = copy_name(file, index);
+        for effect in copies.into_iter().filter(|e| e.origin == name) {
+            *counts.entry(effect.id).or_insert(0) += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// A copy's file is named after it.
+fn copy_name(file: &Path, index: usize) -> String {
+    file.file_stem().map_or_else(|| index.to_string(), |s| s.to_string_lossy().to_uppercase())
+}
+
+fn read_effects(file: &Path) -> anyhow::Result<Vec<Effect>> {
+    let Ok(open) = File::open(file) else { return Ok(Vec::new()) };
+    let mut effects = Vec::new();
+    for line in BufReader::new(open).lines() {
+        // The last line may be torn by a kill: it was never answered.
+        if let Ok(effect) = serde_json::from_str(&line?) {
+            effects.push(effect);
+        }
+    }
+    Ok(effects)
+}
+
+impl SiteCopy {
+    fn open(name: &str, path: &Path) -> anyhow::Result<Self> {
+        let mut owners: HashMap<u32, String> = FIRST_TITLES.map(|n| (n, FIRST_OWNER.to_owned())).collect();
+        let effects = read_effects(path)?;
+        let mut file = File::options().create(true).append(true).open(path)?;
+        // Ends a torn line, so that the next one starts on its own.
+        file.write_all(b"\n")?;
+        let known = effects.iter().map(|e| (e.origin.clone(), e.id.clone())).collect();
+        for effect in &effects {
+            owners.insert(effect.title, effect.to.clone());
+        }
+        let unshipped = effects.into_iter().filter(|e| e.origin == name).collect();
+        let state = Mutex::new(State { owners, known, file, unshipped });
+        Ok(Self { name: name.to_owned(), state, changed: Notify::new() })
+    }
+
+    fn owner(&self, title: u32) -> Option<String> {
+        self.lock().owners.get(&title).cloned()
+    }
+
+    /// Makes changes durable, then visible.
+    fn apply(&self, effects: Vec<Effect>) -> std::io::Result<()> {
+        let mut state = self.lock();
+        let mut lines = Vec::new();
+        for effect in &effects {
+            serde_json::to_writer(&mut lines, effect)?;
+            lines.push(b'\n');
+        }
+        state.file.write_all(&lines)?;
+        state.file.sync_data()?;
+        for effect in effects {
+            state.known.insert((effect.origin.clone(), effect.id.clone()));
+            state.owners.insert(effect.title, effect.to.clone());
+            if effect.origin == self.name {
+                state.unshipped.push(effect);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Takes the other copy's changes, each once.
+    fn take(&self, effects: Vec<Effect>) -> std::io::Result<()> {
+        let fresh = {
+            let state = self.lock();
+            effects.into_iter().filter(|e| !state.known.contains(&(e.origin.clone(), e.id.clone()))).collect()
+        };
+        self.apply(fresh)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(
+    copy: Arc<SiteCopy>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let id = request.headers().get("x-road-id").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+        return Ok(say(StatusCode::BAD_REQUEST, &serde_json::json!({"error": "the body was not read"})));
+    };
+    let body = body.to_bytes();
+    // Disk is touched in `apply`; a thread that may wait does it.
+    let done =
+        tokio::task::spawn_blocking(move || route(&copy, &parts.method, parts.uri.path(), &id, &body)).await;
+    Ok(done.unwrap_or_else(|_| {
+        say(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({"error": "internal"}))
+    }))
+}
+
+fn route(copy: &SiteCopy, method: &Method, path: &str, id: &str, body: &[u8]) -> Response<Full<Bytes>> {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match (method.as_str(), segments.as_slice()) {
+        ("GET" | "HEAD", ["land", "titles", number]) => title(copy, number),
+        ("POST", ["land", "titles", number, "transfer"]) => transfer(copy, number, id, body),
+        ("POST", ["copy", "effects"]) => {
+            let effects =
+                body.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
+            match copy.take(effects) {
+                Ok(()) => say(StatusCode::OK, &serde_json::json!({})),
+                Err(e) => {
+                    say(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({"error": e.to_string()}))
+                }
+            }
+        }
+        _ => say(StatusCode::NOT_FOUND, &serde_json::json!({"error": "try /land/titles/1001"})),
+    }
+}
+
+fn title(copy: &SiteCopy, number: &str) -> Response<Full<Bytes>> {
+    let owner = number.parse().ok().and_then(|n: u32| Some((n, copy.owner(n)?)));
+    match owner {
+        Some((title, owner)) => {
+            say(StatusCode::OK, &serde_json::json!({"title": title, "owner": owner, "copy": copy.name}))
+        }
+        None => say(StatusCode::NOT_FOUND, &serde_json::json!({"error": format!("no title {number}")})),
+    }
+}
+
+fn transfer(copy: &SiteCopy, number: &str, id: &str, body: &[u8]) -> Response<Full<Bytes>> {
+    #[derive(Deserialize)]
+    struct Transfer {
+        to: String,
+    }
+    let known = number.parse().ok().filter(|n| copy.owner(*n).is_some());
+    let (Some(title), Ok(Transfer { to })) = (known, serde_json::from_slice(body)) else {
+        let hint = "expected POST /land/titles/N/transfer with {\"to\": NAME} and a known N";
+        return say(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": hint }));
+    };
+    let effect = Effect { id: id.to_owned(), origin: copy.name.clone(), title, to: to.clone() };
+    match copy.apply(vec![effect]) {
+        Ok(()) => say(StatusCode::OK, &serde_json::json!({"title": title, "owner": to, "copy": copy.name})),
+        Err(e) => say(StatusCode::INTERNAL_SERVER_ERROR, &serde_json::json!({"error": e.to_string()})),
+    }
+}
+
+fn say(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Offers changes made here to the other copy until it has taken them.
+async fn ship(copy: Arc<SiteCopy>, peer: SocketAddr) {
+    loop {
+        let batch = copy.lock().unshipped.clone();
+        if batch.is_empty() {
+            copy.changed.notified().await;
+        } else if offer(&batch, peer).await.is_ok() {
+            copy.lock().unshipped.drain(..batch.len());
+        } else {
+            tokio::time::sleep(SHIP_AGAIN_AFTER).await;
+        }
+    }
+}
+
+async fn offer(batch: &[Effect], peer: SocketAddr) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    for effect in batch {
+        serde_json::to_writer(&mut lines, effect)?;
+        lines.push(b'\n');
+    }
+    let stream = TcpStream::connect(peer).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::task::spawn(connection);
+    let request = Request::post("/copy/effects")
+        .header("host", peer.to_string())
+        .body(Full::new(Bytes::from(lines)))?;
+    let response = tokio::time::timeout(Duration::from_secs(5), sender.send_request(request)).await??;
+    drop(sender);
+    driver.abort();
+    anyhow::ensure!(response.status().is_success(), "the other copy answered {}", response.status());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(id: &str, origin: &str) -> Effect {
+        Effect { id: id.into(), origin: origin.into(), title: 1001, to: "Mari".into() }
+    }
+
+    #[test]
+    fn a_change_survives_and_is_counted_where_it_was_made() {
+        let dir = std::env::temp_dir().join(format!("saatkond-register-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (home, embassy) = (dir.join("home.jsonl"), dir.join("embassy.jsonl"));
+        let copy = SiteCopy::open("HOME", &home).unwrap();
+        copy.apply(vec![effect("a", "HOME")]).unwrap();
+        let other = SiteCopy::open("EMBASSY", &embassy).unwrap();
+        other.take(vec![effect("a", "HOME"), effect("a", "HOME")]).unwrap();
+        other.take(vec![effect("a", "HOME")]).unwrap();
+        other.apply(vec![effect("a", "EMBASSY"), effect("b", "EMBASSY")]).unwrap();
+        drop(copy);
+        assert_eq!(SiteCopy::open("HOME", &home).unwrap().owner(1001).as_deref(), Some("Mari"));
+        let counts = count_effects(&[home, embassy]).unwrap();
+        assert_eq!(
+            (counts["a"], counts["b"]),
+            (2, 1),
+            "the same message at two copies is an effect done twice"
+        );
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

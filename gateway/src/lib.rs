@@ -29,6 +29,8 @@ pub mod jobs;
 pub mod keys;
 pub mod messagelog;
 pub mod net;
+#[cfg(test)]
+mod paths;
 pub mod provider;
 #[cfg(test)]
 mod testbed;

@@ -6,10 +6,11 @@
 
 use super::framed::Stall;
 use super::head::{self, ResponseHead};
+use rustls::AlertDescription;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,6 +28,7 @@ struct Shared {
     seal: AtomicU8,
     settled: Notify,
     head: Mutex<Tap>,
+    refused: OnceLock<AlertDescription>,
 }
 
 /// The seal is still ours.
@@ -86,6 +88,12 @@ impl Lane {
         }
     }
 
+    /// The alert by which the server told that it does not take our certificate. TLS 1.3 tells it late.
+    #[must_use]
+    pub fn refused(&self) -> Option<AlertDescription> {
+        self.0.refused.get().copied()
+    }
+
     fn bar(&self) {
         let _ = self.0.seal.compare_exchange(OPEN, BARRED, Ordering::SeqCst, Ordering::SeqCst);
         self.0.settled.notify_one();
@@ -114,6 +122,26 @@ impl Lane {
         if heard.len() > HEAD_BYTES_MAX {
             *tap = Tap::Shut;
         }
+    }
+}
+
+/// The alert in an error, if it says that our certificate is not taken.
+fn refusal(error: &io::Error) -> Option<AlertDescription> {
+    use AlertDescription as Alert;
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(
+            alert @ (Alert::CertificateUnknown
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+            | Alert::DecryptError
+            | Alert::HandshakeFailure),
+        ) => Some(*alert),
+        _ => None,
     }
 }
 
@@ -156,6 +184,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Outward<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
+        if let Some(alert) = read.as_ref().err().and_then(refusal) {
+            let _ = this.lane.0.refused.set(alert);
+        }
         match buf.filled().get(before..) {
             Some(bytes) if !bytes.is_empty() => this.lane.overhear(bytes),
             // Nothing will be executed that has not been handed over by now.

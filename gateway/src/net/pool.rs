@@ -5,7 +5,6 @@ use super::outward::{Lane, Outward};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -127,13 +126,10 @@ impl Connection {
     ) -> Result<http::Response<hyper::body::Incoming>, AskError> {
         self.lane.begin();
         self.sender.try_send_request(request).await.map_err(|mut failed| {
-            if failed.take_message().is_some() {
-                return AskError::Unsent;
-            }
-            let error = failed.into_error();
-            match alert(&error) {
-                Some(alert) => AskError::Refused(alert),
-                None => AskError::Broken(error),
+            match (self.lane.refused(), failed.take_message()) {
+                (Some(alert), _) => AskError::Refused(alert),
+                (None, Some(_)) => AskError::Unsent,
+                (None, None) => AskError::Broken(failed.into_error()),
             }
         })
     }
@@ -142,27 +138,6 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connection({}:{})", self.key.host, self.key.port)
-    }
-}
-
-/// The alert by which a server tells that it does not take our certificate, if that is what happened.
-fn alert(error: &hyper::Error) -> Option<rustls::AlertDescription> {
-    use rustls::AlertDescription as Alert;
-    let io: &io::Error = error.source()?.downcast_ref()?;
-    match io.get_ref()?.downcast_ref()? {
-        rustls::Error::AlertReceived(
-            alert @ (Alert::CertificateUnknown
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::CertificateRequired
-            | Alert::DecryptError
-            | Alert::HandshakeFailure),
-        ) => Some(*alert),
-        _ => None,
     }
 }
 

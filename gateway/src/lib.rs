@@ -19,6 +19,8 @@
 //! | [`provider`] | another gateway asks |
 //! | [`jobs`] | what the gateway does unasked |
 //! | [`admin`] | what an operator may see and change |
+//!
+//! What is spread over many files is told once, in the [`manual`].
 
 pub mod admin;
 pub mod clock;
@@ -27,6 +29,7 @@ pub mod consumer;
 pub mod demo;
 pub mod jobs;
 pub mod keys;
+pub mod manual;
 pub mod messagelog;
 pub mod net;
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! What lies on disk, whether it is trusted, and what its thief could do.
+//!
+//! *Trusted* means that the program acts on what the file says without proof from elsewhere. *Reader* is somebody who
+//! got a copy, *writer* somebody who can change it unseen.
+//!
+//! # A gateway
+//!
+//! The first three are the operator's; the rest lies in the directory that `state` names in `gateway.toml`.
+//!
+//! | store | what it is | trusted | its reader could | its writer could | when it is lost |
+//! |---|---|---|---|---|---|
+//! | `gateway.toml` | how this process runs | yes | learn addresses and limits | open doors, lift limits, point to another anchor or other keys: everything below | written again; nothing in it is secret |
+//! | `server.toml` | what this server offers, and to whom | yes | learn who may call what, and where the services are | give anybody any right, send calls to a service of his own | written again |
+//! | the configuration anchor | where the global configuration is asked for, and whose signature is believed | yes, it is where all trust begins | nothing: it is public | name an instance of his own making: everything | had again from the authority; compare its hash by another way |
+//! | `keys/` | private keys in PEM, their certificates, and `keys.toml`, which says what each is for | yes | sign in this organisation's name and pose as this server, until the certificates are revoked | the same, and stop the gateway | new keys, new certificates, registered anew; have the old certificates revoked |
+//! | `globalconf/` | the global configuration as it was last verified, in X-Road's own layout | yes: it was verified when it was fetched and is not verified again when it is read | nothing: it is public | decide whom we believe, until the next fetch replaces it | fetched again |
+//! | `ocsp/` | OCSP responses of our certificates, so that a restart needs no responder | no: each is verified again before it is used | nothing: they are told to whoever asks | make a restart wait for a responder | fetched again |
+//! | `log/` | the message log | for what it holds, not for what it proves: each record carries its own signature, and later its time-stamp | read every message with its body | destroy evidence, not make any: he has no member's key | evidence is gone; the other side has its own half |
+//! | `spool/` | bodies under way that are too large for memory | for this process's life | read bodies that are under way | change a body on its last way, to the service or back to the caller; between gateways the signature would not hold any more | nothing: it is emptied at each start |
+//!
+//! What the program itself sees to:
+//!
+//! - A private key that anyone but its owner may read is refused (`keys/index.rs`); so is a certificate that is not one
+//!   of the key beside it. Of the program only the room `keys` ever sees one: what goes in is bytes to sign.
+//! - A demonstration's keys (`demo = true` in `keys.toml` or `gateway.toml`) serve on loopback alone.
+//! - `log/` has a lock and a version: a second process, or a program that keeps another version, is refused at start.
+//!   Each record is summed and chained to the one before it (`messagelog/frame.rs`), so a changed or missing record is
+//!   found when the log is opened. This finds accidents and clumsy hands. Who can write to the disk can also write a new
+//!   chain. Signature and time-stamp then still prove what is there; that something is gone only the other side's log
+//!   shows.
+//! - Bodies over 64 KiB lie in `log/bodies/`, named by their SHA-512, on disk before the record that names them.
+//! - Files that are replaced are written beside their place, synced and renamed, so that a crash leaves the old or the
+//!   new one, never half of one.
+//!
+//! Nothing on disk is encrypted by this program. Use an encrypted file system where a disk may be carried away, and keep
+//! `keys/` (mode 700) and `log/` readable by the gateway's own user alone.
+//!
+//! In memory only, and gone at a restart: OCSP responses of other gateways' certificates (each verified again by whoever
+//! takes one out), which peers were found to be who they must be, which doors failed a moment ago, open connections,
+//! and since when time-stamping has been failing.
+//!
+//! # Trust services (`saatkond ca`)
+//!
+//! | store | what it is | trusted | its reader could | its writer could |
+//! |---|---|---|---|---|
+//! | `ca.key.pem` | the authority's key | yes | be the authority: issue certificates to anybody. It is needed to issue and to revoke, not to answer OCSP: keep it off the network | the same |
+//! | `ca.toml`, `ca.cert.pem` | the authority's policy and certificate | yes | nothing | change what certificates will say |
+//! | `index.jsonl` | every serial and what became of it | yes | learn who has certificates | un-revoke |
+//! | `ocsp.key.pem` | what the OCSP responder signs with | yes | call revoked certificates good, for as long as its certificate lasts: nobody can revoke that one | the same |
+//! | `tsa.key.pem` | what the time-stamping authority signs with | yes | stamp with any time | the same |
+//! | `instance.toml` | members, servers, groups, approved services, as their authority writes them | yes, once applied | nothing: most of it is published | add a server or an authority, once it is applied |
+//! | `configuration/internal.key.pem`, `external.key.pem` | what the global configuration is signed with | yes | say who is trusted: everything, in the whole instance | the same |
+//! | `configuration/applied.toml` | the instance as it was last applied | yes | nothing | the same as of `instance.toml`, without its being applied |
+//!
+//! The modules say the same of their own files: [`saatkond_ca::ca`], [`saatkond_ca::globalconf`], [`crate::keys`],
+//! [`crate::messagelog`].

@@ -39,6 +39,27 @@ fn sources() -> Vec<(PathBuf, String)> {
     rust.map(|p| (p.clone(), std::fs::read_to_string(root().join(p)).unwrap())).collect()
 }
 
+/// Whether a file belongs to tests alone: a `#[cfg(test)]` module of its folder, or below one.
+fn is_test(path: &Path) -> bool {
+    let mut module = path.with_extension("");
+    if module.file_name().is_some_and(|name| name == "mod") {
+        module.pop();
+    }
+    while let Some(parent) = module.parent().map(Path::to_path_buf) {
+        let name = module.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let declared = [parent.join("mod.rs"), parent.with_extension("rs"), parent.join("lib.rs")];
+        let texts = declared.iter().filter_map(|file| std::fs::read_to_string(root().join(file)).ok());
+        if texts.into_iter().any(|t| {
+            t.contains(&format!("#[cfg(test)]\nmod {name};"))
+                || t.contains(&format!("#[cfg(test)]\npub(crate) mod {name};"))
+        }) {
+            return true;
+        }
+        module = parent;
+    }
+    path.components().any(|c| c.as_os_str() == "tests")
+}
+
 /// The part of a source file in front of its unit tests.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
@@ -75,6 +96,7 @@ fn rooms_name_only_rooms_to_their_left() {
 fn every_room_has_its_place() {
     let rooms: BTreeSet<String> = sources()
         .iter()
+        .filter(|(p, _)| !is_test(p))
         .filter_map(|(p, _)| {
             Some(
                 p.strip_prefix("gateway/src")
@@ -86,7 +108,7 @@ fn every_room_has_its_place() {
                     .to_owned(),
             )
         })
-        .filter(|r| !["lib", "main"].contains(&r.as_str()))
+        .filter(|r| !["lib", "main", "manual"].contains(&r.as_str()))
         .collect();
     let known: BTreeSet<String> = ROOMS.iter().flat_map(|r| r.iter()).map(|r| (*r).to_owned()).collect();
     assert_eq!(rooms, known);
@@ -101,10 +123,7 @@ fn files_are_short_shallow_and_say_what_they_are() {
             wrong.push(format!("{shown}: does not open with a module doc"));
         }
         let lines = without_tests(&text).lines().count();
-        if lines > LINES_MAX
-            && !path.starts_with("tests")
-            && path.file_name().is_some_and(|n| n != "tests.rs")
-        {
+        if lines > LINES_MAX && !is_test(&path) {
             wrong.push(format!("{shown}: {lines} lines without its tests, at most {LINES_MAX}"));
         }
         let below = path.iter().skip_while(|part| *part != "src").count();
@@ -118,7 +137,9 @@ fn files_are_short_shallow_and_say_what_they_are() {
 #[test]
 fn proto_is_pure() {
     let mut wrong = Vec::new();
-    for (path, text) in sources().into_iter().filter(|(p, _)| p.starts_with("gateway/proto/src")) {
+    for (path, text) in
+        sources().into_iter().filter(|(p, _)| p.starts_with("gateway/proto/src") && !is_test(p))
+    {
         for word in
             ["std::fs", "std::net", "SystemTime::now", "Instant::now", "tokio", "tracing::", "async fn"]
         {
@@ -145,6 +166,8 @@ fn names_say_what_not_how() {
         "Base",
         "Abstract",
     ];
+    // Terms of XML-DSig and CMS, which are not ours to change.
+    let published = ["SignedInfo", "SignedData"];
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         for line in text.lines() {
@@ -152,7 +175,7 @@ fn names_say_what_not_how() {
             let named = words.windows(2).find(|w| ["struct", "enum", "trait"].contains(&w[0])).map(|w| w[1]);
             let Some(name) = named else { continue };
             let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
-            if banned.iter().any(|b| name.ends_with(b)) {
+            if banned.iter().any(|b| name.ends_with(b)) && !published.contains(&name.as_str()) {
                 wrong.push(format!("{}: {name}", path.display()));
             }
         }

@@ -52,8 +52,6 @@ leaves! {
     CertValidation = "cert_validation",
     /// The peer's version is older than this server takes.
     ClientProxyVersionNotSupported = "client_proxy_version_not_supported",
-    /// The message log's store failed.
-    DatabaseError = "database_error",
     /// The global configuration has expired.
     GlobalConfOutdated = "global_conf_outdated",
     /// A hash chain has parts that it does not use.
@@ -118,8 +116,6 @@ leaves! {
     OutcomeUnknown = "outcome_unknown",
     /// A server or service could not be reached.
     NetworkError = "network_error",
-    /// What was asked for does not exist.
-    NotFound = "not_found",
     /// No time-stamping service is configured.
     NoTimestampingProviderFound = "no_timestamping_provider_found",
     /// The service is switched off.
@@ -128,8 +124,6 @@ leaves! {
     ServiceFailed = "service_failed",
     /// The service's address is not one.
     ServiceMalformedUrl = "service_malformed_url",
-    /// The service has no address.
-    ServiceMissingUrl = "service_missing_url",
     /// A REST call of a SOAP service, or the reverse.
     ServiceType = "service_type",
     /// A signature does not hold.

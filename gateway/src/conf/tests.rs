@@ -1,3 +1,5 @@
+//! The operator's files: every documented default, and what is refused.
+
 use super::*;
 use saatkond_proto::id::MemberId;
 use std::fmt::Write as _;

@@ -1,3 +1,5 @@
+//! Jobs on a wound clock.
+
 use super::*;
 use crate::clock::Clock;
 use crate::conf::Conf;

@@ -1,3 +1,5 @@
+//! The choice of keys.
+
 use super::*;
 use crate::testbed::{Bed, For, NOW, TestDir, member, server, write_key};
 use saatkond_proto::crypto::DigestAlgorithm;

@@ -1,3 +1,5 @@
+//! The log: torn at every byte, on a disk that fails.
+
 use super::disk::{SegmentFile, name_of};
 use super::*;
 use crate::testbed::TestDir;

@@ -1,3 +1,5 @@
+//! Containers of an instance of its own, verified from files alone.
+
 mod world;
 
 use super::{VerifyArgs, run};

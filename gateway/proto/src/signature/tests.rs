@@ -1,3 +1,5 @@
+//! Signatures: ours, X-Road's, and each hole that must be closed.
+
 mod holes;
 mod recorded;
 mod shapes;

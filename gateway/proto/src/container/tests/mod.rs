@@ -1,3 +1,5 @@
+//! Containers: ours, X-Road's, recorded and hostile ones.
+
 mod others;
 mod world;
 

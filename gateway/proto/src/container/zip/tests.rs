@@ -1,3 +1,5 @@
+//! Zip files, every bit of them.
+
 use super::*;
 use crate::limits;
 use crate::time::UnixTime;

@@ -1,3 +1,5 @@
+//! REST blocks, made, read and matched.
+
 use super::*;
 use crate::crypto::DigestAlgorithm::Sha512;
 use crate::fault::Origin;

@@ -1,3 +1,5 @@
+//! Hash chains: values, trees, documents, and what is refused.
+
 use super::super::testing::{part, unbase64, vectors};
 use super::*;
 use DigestAlgorithm::{Sha256, Sha512};

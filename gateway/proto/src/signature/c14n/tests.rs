@@ -1,3 +1,5 @@
+//! Canonical XML, held against xmllint and xmlsec1.
+
 use super::super::testing::{Dice, has_tool};
 use super::*;
 use crate::xml::admit;

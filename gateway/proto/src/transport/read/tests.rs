@@ -1,3 +1,5 @@
+//! Multiparts in every slicing, right and wrong.
+
 use super::*;
 use crate::fault::Origin;
 use crate::transport::testing::{self, Http};

@@ -1,3 +1,5 @@
+//! OCSP responses: each rule made to fail.
+
 use super::*;
 use crate::fault::Origin;
 use crate::trust::path;

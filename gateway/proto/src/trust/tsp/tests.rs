@@ -1,3 +1,5 @@
+//! Time-stamps: each rule made to fail.
+
 use super::*;
 use crate::crypto::SigningKey;
 use crate::fault::Origin;

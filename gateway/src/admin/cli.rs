@@ -1,8 +1,10 @@
 //! The commands of one gateway: `run`, `check`, `status`, `messages`.
 
+use super::messages;
+use crate::conf::{Conf, ConfError};
 use clap::{Args, Subcommand};
 use saatkond_ca::exit::{Exit, Failure, Streams};
-use saatkond_proto::id::ClientId;
+use saatkond_proto::id::{ClientId, IdError, ServiceId, decode_segment};
 use saatkond_proto::time::UnixTime;
 use std::path::PathBuf;
 
@@ -17,7 +19,7 @@ pub enum Command {
     Status(Shown),
     /// Look into the message log, also beside a running gateway
     #[command(subcommand)]
-    Messages(Messages),
+    Messages(Box<Messages>),
 }
 
 /// Which gateway.
@@ -60,8 +62,8 @@ pub struct Filter {
     #[arg(long, visible_alias = "client", value_name = "INSTANCE/CLASS/CODE[/SUBSYSTEM]")]
     pub member: Option<ClientId>,
     /// Only those of this service: its code, or its whole id
-    #[arg(long, value_name = "SERVICE")]
-    pub service: Option<String>,
+    #[arg(long, value_name = "SERVICE", value_parser = wanted)]
+    pub service: Option<Wanted>,
     /// Only those recorded at this moment or later, as RFC 3339
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<UnixTime>,
@@ -121,6 +123,32 @@ pub struct Export {
     pub limit: usize,
 }
 
+/// A service, as far as it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// By its code, whoever provides it.
+    Code(String),
+    /// By its whole id.
+    Whole(ServiceId),
+}
+
+impl Filter {
+    /// Whether it lets everything through.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { id, member, service, since, until } = self;
+        id.is_none() && member.is_none() && service.is_none() && since.is_none() && until.is_none()
+    }
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    if text.contains('/') {
+        text.parse().map(Wanted::Whole).map_err(|error: IdError| error.to_string())
+    } else {
+        decode_segment(text).map(Wanted::Code).map_err(|error| error.to_string())
+    }
+}
+
 fn moment(text: &str) -> Result<UnixTime, String> {
     UnixTime::from_rfc3339(text)
         .ok_or_else(|| "no moment, expected RFC 3339 such as 2026-01-02T03:04:05Z".to_owned())
@@ -131,6 +159,28 @@ fn moment(text: &str) -> Result<UnixTime, String> {
 /// # Errors
 /// [`Failure`] with what to do about it.
 pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-    let _ = (command, streams);
-    Err(Failure::new(Exit::OurBug, "not done"))
+    match command {
+        Command::Messages(messages) => match *messages {
+            Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
+            Messages::Show(show) => messages::show(&conf(&show.shown.of)?, &show, streams),
+            Messages::Export(export) => messages::export(&conf(&export.shown.of)?, &export, streams),
+        },
+        Command::Run(_) | Command::Check(_) | Command::Status(_) => {
+            Err(Failure::new(Exit::OurBug, "not done"))
+        }
+    }
+}
+
+/// Reads `gateway.toml`.
+fn conf(of: &OfGateway) -> Result<Conf, Failure> {
+    Conf::load(&of.config).map_err(refused)
+}
+
+/// A configuration that is refused.
+pub(super) fn refused(error: ConfError) -> Failure {
+    let failure = Failure::new(Exit::Configuration, error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }

@@ -275,7 +275,14 @@ pub struct IndexWriter {
     file: File,
     poisoned: bool,
     /// Held as long as this lives.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for IndexWriter {
+    fn drop(&mut self) {
+        // closing is not enough: while another thread starts a process, that process holds the file too
+        let _ = self.lock.unlock();
+    }
 }
 
 impl IndexWriter {
@@ -319,7 +326,7 @@ impl IndexWriter {
             file.sync_all()
         };
         cut().map_err(|e| index.file_error(e))?;
-        Ok(Self { index, file, poisoned: false, _lock: lock })
+        Ok(Self { index, file, poisoned: false, lock })
     }
 
     /// What has been recorded.
@@ -445,6 +452,16 @@ mod tests {
         reader.refresh().unwrap();
         assert_eq!(reader.record("01"), Some(&record("01")));
         assert!(matches!(IndexWriter::open(directory.path()), Err(IndexError::Locked(_))));
+    }
+
+    #[test]
+    fn the_lock_is_gone_with_the_writer_even_if_a_child_has_the_file() {
+        let directory = crate::testing::Directory::new();
+        let writer = IndexWriter::create(directory.path()).unwrap();
+        let in_a_child = writer.lock.try_clone().unwrap();
+        drop(writer);
+        IndexWriter::open(directory.path()).unwrap();
+        drop(in_a_child);
     }
 
     #[test]

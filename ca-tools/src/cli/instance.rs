@@ -68,7 +68,7 @@ pub struct Sign {
     /// The directory made by `ca instance init`
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// The folder for the files: V2/internalconf, V6/<stamp>/shared-params.xml, …
+    /// The folder for the files: `V2/internalconf`, `V6/STAMP/shared-params.xml`, …
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
 }

@@ -2,11 +2,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`admit`] | which information system is this, and may it speak for that subsystem |
-//! | [`resolve`] | where to knock, in which order |
-//! | [`send`] | sign, record, hand over; when a call may go to another door |
-//! | [`check`] | is this the answer to what we asked |
-//! | [`reply`] | back to the information system, in its dialect; faults leave here too |
+//! | [`mod@admit`] | which information system is this, and may it speak for that subsystem |
+//! | [`mod@resolve`] | where to knock, in which order |
+//! | [`mod@send`] | sign, record, hand over; when a call may go to another door |
+//! | [`mod@check`] | is this the answer to what we asked |
+//! | [`mod@reply`] | back to the information system, in its dialect; faults leave here too |
 
 pub mod admit;
 pub mod check;

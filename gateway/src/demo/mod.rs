@@ -2,12 +2,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`state`] | lays out the instance in a directory, as an installation's files would lie |
-//! | [`parts`] | starts, kills and restarts its processes |
-//! | [`register`] | the land register behind the Land Board's gateways |
-//! | [`load`] | callers |
-//! | [`evidence`] | looks up, exports and verifies what an exchange left behind |
-//! | [`story`] | what happens, and what of it was true |
+//! | `state` | lays out the instance in a directory, as an installation's files would lie |
+//! | `parts` | starts, kills and restarts its processes |
+//! | `register` | the land register behind the Land Board's gateways |
+//! | `load` | callers |
+//! | `evidence` | looks up, exports and verifies what an exchange left behind |
+//! | `story` | what happens, and what of it was true |
 //!
 //! Ours: the demo is the product's first proof. Every figure it prints is measured, every claim checked: it exits
 //! with 0 only when all of them held.

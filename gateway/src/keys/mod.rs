@@ -5,8 +5,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`index`] | `keys.toml`, and the files it names |
-//! | [`signing`] | the threads that sign |
+//! | `index` | `keys.toml`, and the files it names |
+//! | `signing` | the threads that sign |
 //!
 //! Store: `keys/keys.toml` names the keys, `*.pem` hold them. Trusted: its thief signs in this organisation's name
 //! until the certificates are revoked.

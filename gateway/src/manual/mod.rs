@@ -2,11 +2,15 @@
 //!
 //! | chapter | what it answers |
 //! |---|---|
+//! | [`_1_exchange`] | what happens to one call, step by step, and in which file |
+//! | [`_2_doors`] | when a call goes to another of the provider's gateways, and when it may not |
 //! | [`_3_stores`] | what lies on disk, whether it is trusted, and what its thief could do |
 //! | [`_4_stricter`] | what X-Road 7.8 lets pass and we refuse, and why |
 //!
 //! Every option stands with its unit and default in `conf/gateway.toml`. What travels between gateways is the crate
 //! [`saatkond_proto`].
 
+pub mod _1_exchange;
+pub mod _2_doors;
 pub mod _3_stores;
 pub mod _4_stricter;

@@ -3,9 +3,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`receive`] | parts to spool, peer's certificate against its OCSP responses, signature |
-//! | [`authorise`] | may this client call this service: Head → Permitted |
-//! | [`forward`] | to our information system, within its deadline |
-//! | [`seal`] | the answer signed, recorded and sent; faults leave here too |
+//! | [`mod@authorise`] | may this client call this service: Head → Permitted |
+//! | [`mod@forward`] | to our information system, within its deadline |
+//! | [`mod@seal`] | the answer signed, recorded and sent; faults leave here too |
 //! | [`ocsp`] | our certificates' OCSP responses for the asking (port 5577) |
 //!
 //! What is not recorded is not forwarded: it does not compile.

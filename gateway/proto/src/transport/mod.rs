@@ -1,6 +1,6 @@
 //! How a message rides between gateways.
 //!
-//! Spec: PR-MESSTRANSP; message-path §2.6–2.14. [`read`] and [`write`] know the order of the parts, [`mime`] only
+//! Spec: PR-MESSTRANSP; message-path §2.6–2.14. [`read`] and [`mod@write`] know the order of the parts, [`mime`] only
 //! multipart. The names below are written in lower case exactly as they stand.
 
 pub mod mime;

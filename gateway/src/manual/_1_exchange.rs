@@ -1,0 +1,63 @@
+//! What happens to one call, step by step, and in which file.
+//!
+//! An information system of one member, the *consumer*, asks a service of another, the *provider*. Each has a gateway; the
+//! two gateways speak with each other, the information systems only with their own.
+//!
+//! ```text
+//!  information system        consumer's gateway                     provider's gateway           service
+//!        │ 1  GET /r1/…            │                                        │                        │
+//!        ├────────────────────────>│ 2 admit  3 resolve  4 spool            │                        │
+//!        │                         │ 5 connect, judge the peer  ═ TLS 1.3 ═ │                        │
+//!        │                         │ 6 sign   7 record                      │                        │
+//!        │                         ├─ status │ block │ body │ signature ───>│ 9 judge  10 authorise  │
+//!        │                         │ 8 hand over                            │ 11 spool  12 verify    │
+//!        │                         │                                        │ 13 record              │
+//!        │                         │                                        ├─ 14 forward ──────────>│
+//!        │                         │                                        │<───────────────────────┤
+//!        │                         │                                        │ 15 sign  16 record     │
+//!        │                         │<─────────── block │ body │ signature ──┤                        │
+//!        │                         │ 17 receive  18 check  19 record        │                        │
+//!        │<────────────────────────┤ 20 reply                               │                        │
+//! ```
+//!
+//! Both paths stand on one screen each: `ask` in `consumer/mod.rs`, `answer` in `provider/mod.rs`. Each takes one picture
+//! of the world ([`crate::world::World`]: global configuration, `server.toml`, OCSP responses) at its beginning and keeps
+//! it to its end, so that no call is judged by two configurations. Each runs as a task of its own (`net/task.rs`): it goes
+//! on to its end when the caller goes away, and a panic in it is a fault of that call alone.
+//!
+//! # The consumer's side
+//!
+//! | step | file | what happens |
+//! |---|---|---|
+//! | 1 | `net/listen.rs`, `net/framed.rs`, `net/head.rs` | The request's head is read strictly and kept as it came: order, letter case and duplicates of headers, the raw target. What HTTP itself does not allow is refused here, before any rule of X-Road is asked. |
+//! | 2 admit | `consumer/admit.rs` | The global configuration must not have expired, and our authentication key must serve. The request becomes a signed *block* to be: method, target and headers, byte for byte, with a new `x-road-request-id`. The client must stand in `server.toml`, its information system must connect as that says (HTTP, HTTPS, HTTPS with a certificate), and it must be registered on this server. |
+//! | 3 resolve | `consumer/resolve.rs` | The provider's servers from the global configuration, without those in maintenance, in the order of [chapter 2](super::_2_doors). |
+//! | 4 spool | `consumer/admit.rs`, `messagelog/spool.rs` | The body is taken whole, in memory while small, and digested on the way. It is kept until the answer is there, so that another door may be sent the same bytes. |
+//! | 5 connect | `net/dial.rs`, `net/peer.rs` | A connection to a door; then the peer's certificate: path to an approved authority, OCSP responses (ours, kept ones, or from the peer's port 5577), registered for a server of the provider. Before that no byte of the call leaves. |
+//! | 6 sign | `net/message.rs`, `keys/signing.rs` | Block and body are signed in the member's name. Calls that wait at the same moment share one signature through a hash chain. |
+//! | 7 record | `messagelog/` | Request and signature are on disk, synced, before the signature leaves. Without a record there is no call. |
+//! | 8 hand over | `consumer/send.rs`, `net/outward.rs` | OCSP responses of our TLS certificates, block, body, hash chain, and the signature as the last part. The moment its first byte goes to TLS is the moment after which the call may have been executed. |
+//! | 17 receive | `consumer/check.rs` | The answer comes whole; one that breaks off, or a fault, is none. |
+//! | 18 check | `consumer/check.rs` | The signature is the provider's and covers every part; ids and the hash of our request are those we sent: `Matched`. |
+//! | 19 record | `messagelog/` | The answer and its signature are on disk before anybody is told. |
+//! | 20 reply | `consumer/reply.rs` | Status, headers and body as the service gave them. Faults leave here too, with `X-Road-Error`. |
+//!
+//! # The provider's side
+//!
+//! | step | file | what happens |
+//! |---|---|---|
+//! | 9 judge | `net/tls.rs`, `provider/receive.rs`, `net/peer.rs` | In the handshake the peer shows a certificate that is registered for some server, or is turned away. When the block is there: path, OCSP responses from the message, and whether that server serves the client in whose name it asks. |
+//! | 10 authorise | `provider/authorise.rs` | The service exists, the client has a right to this method and path, the service is enabled: `Head` becomes `Permitted`. Nothing of the body has been taken yet: a stranger cannot fill our disk. |
+//! | 11 spool | `provider/receive.rs` | The body, hash chain and signature, to the end. |
+//! | 12 verify | `provider/receive.rs` | The signature is the client's and covers every part: `Proven`. |
+//! | 13 record | `messagelog/` | On disk: `Recorded`. |
+//! | 14 forward | `provider/forward.rs` | The service is called with the request as it was signed, within its time limit. `forward` takes a recorded request and nothing else: to forward an unrecorded one does not compile. |
+//! | 15 sign, 16 record | `provider/seal.rs` | The service's answer, whatever its status, becomes a block that names the request by its hash; signed in the provider's name, recorded, then sent. |
+//!
+//! # What is proven afterwards
+//!
+//! Both message logs hold both messages with their signatures, the certificates, and the OCSP responses of that moment
+//! (bodies up to `log.body_max`; what happens to larger ones `log.beyond_body_max` says).
+//! Once time-stamped (`jobs/timestamp.rs`) each can be exported as one file (`messagelog/export.rs`) which proves to
+//! whoever has the instance's anchor who said what to whom, and before which moment. A fault is never signed, in X-Road
+//! as here: it is the word of the TLS peer and no evidence.

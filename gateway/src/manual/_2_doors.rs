@@ -1,0 +1,58 @@
+//! When a call goes to another of the provider's gateways, and when it may not.
+//!
+//! A provider may be served by several gateways: its own at home, and others elsewhere, its embassies. For the one who
+//! asks these are *doors*, one for each security server that the global configuration lists for the provider.
+//!
+//! # In which order doors are tried
+//!
+//! `order` under `[peers]` in `gateway.toml` decides (`consumer/resolve.rs`):
+//!
+//! - `given`: as `doors` prefers, those that it does not name behind, as the global configuration lists them. A door that
+//!   failed a moment ago is tried last, for five seconds. Each door has the head start of `head_start` before the next is
+//!   tried beside it; the first to take the connection is taken, and one that lost its head start counts as failed.
+//! - `fastest`: all at once, and the one that connects first is taken; for `fastest_kept` it is then given five seconds
+//!   alone before the others are tried. This is X-Road's own rule.
+//!
+//! A door is in the race only until the connection stands. What happens when it then fails is the rule below, whatever the
+//! order. Servers in maintenance are left out. A call that names a server (`X-Road-Security-Server`) goes there and nowhere
+//! else.
+//!
+//! # The rule
+//!
+//! The signature is the last part of a message, and no conforming provider acts on a message without it. So:
+//!
+//! 1. Until the first byte of the signature part is handed to TLS, **any** call may go to another door: nothing was
+//!    executed. This covers doors that are shut, that do not answer, that fail the handshake, that are not who they must be,
+//!    and connections that break while the body is sent.
+//! 2. After that, without an answer that holds, only **GET, HEAD and OPTIONS** may go on: asking twice does no harm.
+//!    Any other call ends. Where the connection broke or the answer did not come, its caller is told `outcome_unknown`: the
+//!    call may have been executed or not, and this gateway never repeats it.
+//! 3. A fault of the provider's gateway is unsigned, so it is only the word of the TLS peer. A read goes on to another
+//!    door, unless the fault is one that every door would tell; a write does not: its caller is told the fault.
+//!
+//! `consumer/send.rs` holds this rule and nothing else does. Every door is sent the same bytes under the same signature
+//! and the same `x-road-request-id`; the call is signed and recorded once.
+//!
+//! | what failed | GET, HEAD, OPTIONS | everything else |
+//! |---|---|---|
+//! | no connection, no handshake, a peer that is not who it must be | next door | next door |
+//! | the connection broke before the signature part | next door | next door |
+//! | it broke after, or no answer came within `timeouts.answer` | next door | `outcome_unknown` |
+//! | an answer whose signature does not hold, or that answers something else | next door | told as it is; whether it was executed is not known either |
+//! | after the signature, a fault: access denied, unknown service, wrong type of service, invalid request | told as it is | told as it is |
+//! | after the signature, any other fault | next door | told as it is |
+//! | a signed answer, whatever its status | that is the answer | that is the answer |
+//!
+//! When no door is left the caller is told what the last one that said anything said.
+//!
+//! # What a caller does with `outcome_unknown`
+//!
+//! The header `X-Road-Error` ends in it. Ask, with a read, whether the change is there; then decide whether to send it
+//! again. A service whose writes carry a key by which it knows a repetition makes this easy. Do not repeat blindly: that is
+//! what the gateway refuses to do in your name.
+//!
+//! # The last step
+//!
+//! Between the provider's gateway and its service (`provider/forward.rs`) a call is made once. Only when a kept connection
+//! turns out to have ended is a new one tried, and then only for GET, HEAD and OPTIONS, or when nothing had been written
+//! to it.

@@ -173,14 +173,14 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
 
 /// Reads `gateway.toml`.
 fn conf(of: &OfGateway) -> Result<Conf, Failure> {
-    Conf::load(&of.config).map_err(refused)
+    Conf::load(&of.config).map_err(|error| refused(&error))
 }
 
 /// A configuration that is refused.
-pub(super) fn refused(error: ConfError) -> Failure {
+pub(super) fn refused(error: &ConfError) -> Failure {
     let failure = Failure::new(Exit::Configuration, error.to_string());
     match error.hint() {
         Some(hint) => failure.hint(hint),
-        None => failure,
+        None => failure.hint("`saatkond check` tells everything that is refused"),
     }
 }

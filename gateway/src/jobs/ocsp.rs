@@ -160,7 +160,8 @@ fn store(dir: &Path, got: &[(Arc<Certificate>, Response)]) -> io::Result<()> {
 }
 
 /// The responses kept on disk for certificates that `conf` makes us need; what cannot be read is not there.
-pub(super) fn load(dir: &Path, own: &[Arc<Certificate>], conf: &GlobalConf, at: UnixTime) -> Statuses {
+#[must_use]
+pub fn load(dir: &Path, own: &[Arc<Certificate>], conf: &GlobalConf, at: UnixTime) -> Statuses {
     let mut statuses = Statuses::default();
     for Question { certificate, .. } in questions(own, conf, at) {
         let read = std::fs::read(file_of(dir, &certificate)).ok();

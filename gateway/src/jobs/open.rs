@@ -82,6 +82,12 @@ pub fn open(conf: Arc<Conf>, clock: Clock) -> Result<Opened, OpenError> {
 }
 
 impl Opened {
+    /// Whether there is a key that information systems can meet over HTTPS.
+    #[must_use]
+    pub fn has_internal_tls(&self) -> bool {
+        self.keys.internal_tls().is_some()
+    }
+
     /// The global configuration that is stored, if it still holds; else it is fetched.
     ///
     /// # Errors

@@ -28,34 +28,48 @@ use zeroize::Zeroizing;
 /// The file's name.
 const FILE: &str = "keys.toml";
 
+/// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Index {
+pub(super) struct File {
+    /// Version of this format. Required: `1`.
     version: u32,
+    /// Whether these keys are a demonstration's: they serve on loopback only. Default: `false`.
     #[serde(default)]
     pub(super) demo: bool,
+    /// The keys.
     #[serde(default, rename = "key")]
     pub(super) keys: Vec<Key>,
 }
 
-/// One key, as the index names it.
+/// One key and its certificate. A key with two certificates, as while one is being renewed, stands there twice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Key {
+    /// Names the files, where they are not named below; without slashes. Default: none.
     name: Option<String>,
+    /// What it is for: `auth`, `sign` or `internal-tls`. Required.
     #[serde(rename = "use")]
     usage: Usage,
+    /// The private key: PKCS#8 in PEM, not encrypted, readable by its owner alone; relative to this file. Default:
+    /// `name` and `.key.pem`.
     key: Option<PathBuf>,
+    /// Its certificates in PEM, its own first; relative to this file. Default: `name` and `.cert.pem`.
     certificate: Option<PathBuf>,
+    /// Whether it may be used. Default: `true`.
     #[serde(default = "yes")]
     pub(super) active: bool,
 }
 
+/// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Usage {
+    /// This server's TLS with other gateways.
     Auth,
+    /// A member's signatures.
     Sign,
+    /// This server's TLS with information systems.
     InternalTls,
 }
 
@@ -64,10 +78,10 @@ const fn yes() -> bool {
 }
 
 /// Reads the index.
-pub(super) fn read(dir: &Path) -> Result<Index, KeysError> {
+pub(super) fn read(dir: &Path) -> Result<File, KeysError> {
     let file = dir.join(FILE);
     let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-    let index: Index = toml::from_str(&text).map_err(|e| malformed(&file, e.to_string()))?;
+    let index: File = toml::from_str(&text).map_err(|e| malformed(&file, e.to_string()))?;
     if index.version != 1 {
         return Err(malformed(&file, format!("version is {}, expected 1", index.version)));
     }

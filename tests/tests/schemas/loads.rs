@@ -1,6 +1,7 @@
 //! The files in `conf/` are taken by the programs that read them, and spell out every key there is.
 
 use super::{copies, repository};
+use saatkond::keys::Keys;
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::instance::Instance;
 use saatkond_ca::key::KeySpec;
@@ -38,9 +39,9 @@ fn every_key_is_spelled_out() {
     }
 }
 
-/// An authority makes what the two files name, then both are put in place of the demo's own.
+/// An instance is made that has what the files name, then they are put in the place of its own.
 #[test]
-fn an_authority_takes_its_files() {
+fn an_authority_and_a_server_take_their_files() {
     let directory = std::env::temp_dir().join(format!("saatkond-loads-{}", std::process::id()));
     let _ = fs::remove_dir_all(&directory);
     let clock = Clock::system();
@@ -59,6 +60,10 @@ fn an_authority_takes_its_files() {
     assert_eq!(instance.notes(), [""; 0]);
     assert_eq!(instance.shared().servers.len(), 3);
     made.apply(clock.now()).unwrap();
+
+    let keys = &made.servers()[0].keys;
+    fs::copy(repository("conf/keys.toml"), keys.join("keys.toml")).unwrap();
+    assert!(!Keys::open(keys, 1).unwrap().are_a_demonstration());
 
     put("serve.toml");
     let services = Services::open(&made.serve_config(), clock).unwrap();

@@ -20,7 +20,7 @@ struct File {
     sources: &'static [&'static str],
 }
 
-const FILES: [File; 4] = [
+const FILES: [File; 5] = [
     File {
         name: "gateway.toml",
         about: "How one gateway runs.",
@@ -33,6 +33,11 @@ const FILES: [File; 4] = [
         name: "server.toml",
         about: "What one gateway offers, and to whom.",
         sources: &[include_str!("../../../gateway/src/conf/server_v1.rs")],
+    },
+    File {
+        name: "keys.toml",
+        about: "The keys of one gateway.",
+        sources: &[include_str!("../../../gateway/src/keys/index.rs")],
     },
     File {
         name: "serve.toml",

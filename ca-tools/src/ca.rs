@@ -241,6 +241,8 @@ impl Authority {
     /// # Errors
     /// [`CaError`].
     pub fn create(directory: &Path, policy: Policy, now: UnixTime) -> Result<Self, CaError> {
+        must_be_free(directory)?;
+        policy.profile()?;
         let key = PrivateKey::generate(policy.key)?;
         let mut params = authority_params(&policy, now, now.plus(policy.lasting.of(Purpose::Ca)))?;
         params.serial_number = Some(rcgen::SerialNumber::from_slice(&new_serial()?));
@@ -260,6 +262,8 @@ impl Authority {
         parent: &mut Self,
         now: UnixTime,
     ) -> Result<Self, CaError> {
+        must_be_free(directory)?;
+        policy.profile()?;
         let key = PrivateKey::generate(policy.key)?;
         let order = Order {
             purpose: Purpose::Ca,
@@ -281,10 +285,6 @@ impl Authority {
         chain: Vec<Arc<Certificate>>,
         now: UnixTime,
     ) -> Result<Self, CaError> {
-        policy.profile()?;
-        if directory.join(CERTIFICATE_FILE).exists() {
-            return Err(CaError::Exists(directory.to_owned()));
-        }
         let file = |source| CaError::File { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(file)?;
         key.save(&directory.join(KEY_FILE))?;
@@ -557,6 +557,15 @@ impl Authority {
         } else {
             refuse(format!("its subject names {named}, expected {member}"))
         }
+    }
+}
+
+/// An authority is never made where there is one, nor where half of one is.
+fn must_be_free(directory: &Path) -> Result<(), CaError> {
+    if [CERTIFICATE_FILE, KEY_FILE].iter().any(|name| directory.join(name).exists()) {
+        Err(CaError::Exists(directory.to_owned()))
+    } else {
+        Ok(())
     }
 }
 

@@ -457,7 +457,9 @@ fn check(instance: &Instance, shared: &SharedParams, now: UnixTime) -> Result<()
 /// [`PublishError`].
 pub fn check_file(file: &Path, directory: &Path, now: UnixTime) -> Result<Instance, PublishError> {
     let instance = Instance::read(file, now)?;
-    Edition::new(&instance, &Signers::open(directory)?, now)?;
+    let signers = Signers::open(directory)?;
+    // signing finds what no header can carry
+    Edition::new(&instance, &signers, now)?.sign(&signers, now)?;
     Ok(instance)
 }
 

@@ -1,15 +1,21 @@
 //! PEM, read leniently and written strictly.
 //!
-//! Spec: RFC 7468. Text around the armour is passed over, as every other program does.
+//! Spec: RFC 7468. Text around the armour is passed over, as every other program does. What is only needed on the way is
+//! wiped: the block may be a private key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// Writes one block, 64 characters a line.
 #[must_use]
 pub fn encode(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
+    let text = Zeroizing::new(STANDARD.encode(der));
+    // room for all of it, so that nothing is left behind in a smaller place
+    let mut out = String::with_capacity(text.len() + text.len() / 64 + 2 * label.len() + 64);
+    out.push_str("-----BEGIN ");
+    out.push_str(label);
+    out.push_str("-----\n");
     let mut rest = text.as_str();
     while !rest.is_empty() {
         let (line, after) = rest.split_at(rest.len().min(64));
@@ -31,8 +37,9 @@ pub fn decode_all(label: &str, text: &str) -> Vec<Vec<u8>> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once(&begin) {
         let Some((body, after_block)) = after.split_once(&end) else { break };
-        let compact: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-        blocks.extend(STANDARD.decode(compact).ok());
+        let mut compact = Zeroizing::new(String::with_capacity(body.len()));
+        compact.extend(body.chars().filter(|c| !c.is_ascii_whitespace()));
+        blocks.extend(STANDARD.decode(compact.as_str()).ok());
         rest = after_block;
     }
     blocks

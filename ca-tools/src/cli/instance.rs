@@ -229,7 +229,10 @@ fn failure(doing: &str, error: &PublishError) -> Failure {
         PublishError::Exists(_) => {
             Failure::new(Exit::NotAllowed, text).hint("keys are never overwritten; name another directory")
         }
-        PublishError::Instance(_) | PublishError::Document { .. } | PublishError::LeftOut(_) => {
+        PublishError::Instance(_)
+        | PublishError::Document { .. }
+        | PublishError::LeftOut(_)
+        | PublishError::Directory(_) => {
             Failure::new(Exit::Configuration, text).hint("nothing has changed; what is published stays")
         }
         PublishError::Key(_) | PublishError::Certificate(_) => Failure::new(Exit::Configuration, text)

@@ -176,6 +176,8 @@ impl Services {
 const CONNECTIONS_MAX: usize = 1024;
 /// How long a request's head and its body may take each, and a connection may idle.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a connection may last: who reads slowly must not keep a place for ever.
+const LIFETIME: Duration = Duration::from_secs(600);
 /// How long connections at work get to finish when told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -240,7 +242,7 @@ async fn run(listener: TcpListener, services: Services, stopped: watch::Receiver
                 Ok((stream, _)) => {
                     let (services, stopped) = (services.clone(), stopped.clone());
                     connections.spawn(async move {
-                        serve(stream, services, stopped).await;
+                        let _ = tokio::time::timeout(LIFETIME, serve(stream, services, stopped)).await;
                         drop(permit);
                     });
                 }

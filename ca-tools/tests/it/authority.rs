@@ -9,8 +9,10 @@ use saatkond_ca::pem;
 use saatkond_ca::request::{AltName, Request};
 use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::time::UnixTime;
-use saatkond_proto::trust::path::{is_authentication, is_signing};
+use saatkond_proto::trust::path::{self, is_authentication, is_signing};
 use saatkond_proto::trust::profile::Profile;
+use saatkond_proto::trust::{ApprovedCa, CaService};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// 2026-06-01T00:00:00Z.
@@ -86,10 +88,25 @@ fn subjects_of_all_profiles_name_the_member_again() {
         };
         let mut order = order(Purpose::Sign, subject, &key());
         order.member = Some(member.clone());
-        let certificate = ca.issue(&order, NOW).unwrap();
-        assert_eq!(profile.member_of(&certificate, &member), Ok(member));
+        let sign = ca.issue(&order, NOW).unwrap();
+        assert_eq!(profile.member_of(&sign, &member), Ok(member));
         let auth = Subject::of_server(profile, &server, &details()).unwrap();
-        ca.issue(&auth_order(auth), NOW).unwrap();
+        let auth = ca.issue(&auth_order(auth), NOW).unwrap();
+
+        let service = CaService { certificate: Arc::clone(ca.certificate()), ocsp: Vec::new() };
+        let approved = [ApprovedCa {
+            name: "CA".to_owned(),
+            authentication_only: false,
+            top: service,
+            intermediates: Vec::new(),
+            profile: Some(profile),
+        }];
+        path::for_signing(&sign, &[], &approved, NOW).unwrap();
+        path::to_issuer(&auth, &[], &approved, NOW).unwrap();
+        path::of_peer(&path::own_chain(&auth, &approved), &approved, NOW).unwrap();
+        assert!(
+            path::for_signing(&sign, &[], &approved, sign.not_after().plus(Duration::from_secs(1))).is_err()
+        );
     }
 }
 
@@ -146,6 +163,10 @@ fn an_authority_is_opened_again_and_by_one_process_only() {
     assert!(matches!(ca.revoke("00ff", Reason::Superseded, NOW, NOW), Err(CaError::UnknownSerial(_))));
     let exists = Authority::create(&path, Policy::new("CA", KeySpec::P256), NOW);
     assert!(matches!(exists, Err(CaError::Exists(_))));
+    let taken = ca.index().records().len();
+    let below = Authority::create_below(&path, Policy::new("CA", KeySpec::P256), &mut ca, NOW);
+    assert!(matches!(below, Err(CaError::Exists(_))));
+    assert_eq!(ca.index().records().len(), taken);
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(path.join("ca.key.pem")).unwrap().permissions(),
     );

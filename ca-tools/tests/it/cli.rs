@@ -292,6 +292,10 @@ async fn what_is_wrong_in_an_instance_is_named() {
             fails(Exit::Configuration, &["instance", "apply", text(&file), "--dir", text(&conf)]).await;
         assert!(error.contains(named), "{error}\nexpected {named}");
     }
+    // a name that no header of the signed directory can carry
+    let quoted = good.replace("\"DEV\"", "\"D'V\"").replace("DEV/", "D'V/");
+    std::fs::write(&file, quoted).unwrap();
+    fails(Exit::Configuration, &["instance", "apply", text(&file), "--dir", text(&conf)]).await;
     assert!(!conf.join("applied.toml").exists());
 }
 

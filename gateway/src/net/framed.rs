@@ -120,7 +120,8 @@ impl<S> Framed<S> {
         if head.closes {
             feed.push_str("connection: close\r\n");
         }
-        if head.expects_continue && head.framing != Framing::None {
+        // Who sent its body already is not told to go on. Seen: message-path §1.1.
+        if head.expects_continue && head.framing != Framing::None && self.inbox.is_empty() {
             feed.push_str("expect: 100-continue\r\n");
         }
         feed.push_str("\r\n");

@@ -329,3 +329,83 @@ fn possession_tls13(
 fn schemes() -> Vec<SignatureScheme> {
     PROVIDER.signature_verification_algorithms.supported_schemes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsAcceptor;
+
+    /// A certificate, with the key of another when `wrong`.
+    fn key(wrong: bool) -> Arc<CertifiedKey> {
+        let (own, other) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let certificate = params.self_signed(&own).unwrap().der().clone();
+        let shown = if wrong { other } else { own };
+        let key = rustls::pki_types::PrivateKeyDer::try_from(shown.serialize_der()).unwrap();
+        let key = provider().key_provider.load_private_key(key).unwrap();
+        Arc::new(CertifiedKey::new(vec![certificate], key))
+    }
+
+    /// Shakes hands and says a byte each way; what either side makes of it.
+    async fn shake(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (io::Result<u8>, io::Result<u8>) {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let serve = async {
+            let mut stream = TlsAcceptor::from(server).accept(far).await?;
+            stream.write_u8(1).await?;
+            stream.read_u8().await
+        };
+        let ask = async {
+            let name = server_name("127.0.0.1")?;
+            let mut stream = TlsConnector::from(client).connect(name, near).await?;
+            stream.write_u8(2).await?;
+            stream.read_u8().await
+        };
+        tokio::join!(serve, ask)
+    }
+
+    fn gateways(ours: Arc<CertifiedKey>, registered: bool) -> Arc<ServerConfig> {
+        let tickets = rustls::crypto::ring::Ticketer::new().unwrap();
+        from_gateways(ours, tickets, Vec::new(), move |_| registered).unwrap()
+    }
+
+    fn alert(result: io::Result<u8>) -> AlertDescription {
+        let error = result.unwrap_err();
+        match error.get_ref().and_then(|e| e.downcast_ref()) {
+            Some(rustls::Error::AlertReceived(alert)) => *alert,
+            other => panic!("{other:?}, expected an alert"),
+        }
+    }
+
+    #[tokio::test]
+    async fn registered_gateways_shake_hands_in_tls_1_3() {
+        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(false))).await;
+        assert_eq!((served.unwrap(), asked.unwrap()), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn nobody_shows_a_certificate_whose_key_he_has_not() {
+        let (served, asked) = shake(gateways(key(true), true), to_gateways(key(false))).await;
+        assert!(asked.is_err() && served.is_err(), "a server without the key");
+        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(true))).await;
+        assert!(asked.is_err() && served.is_err(), "a client without the key");
+        let systems = from_information_systems(key(false)).unwrap();
+        let (served, _) = shake(systems, to_services(Some(key(true)))).await;
+        assert!(served.is_err(), "an information system without the key");
+    }
+
+    #[tokio::test]
+    async fn an_unregistered_certificate_gets_the_alert_of_x_road() {
+        let (_, asked) = shake(gateways(key(false), false), to_gateways(key(false))).await;
+        assert_eq!(alert(asked), AlertDescription::CertificateUnknown);
+    }
+
+    #[tokio::test]
+    async fn a_gateway_must_show_a_certificate_and_an_information_system_need_not() {
+        let (served, _) = shake(gateways(key(false), true), to_services(None)).await;
+        assert!(served.is_err());
+        let (served, asked) = shake(from_information_systems(key(false)).unwrap(), to_services(None)).await;
+        assert_eq!((served.unwrap(), asked.unwrap()), (2, 1));
+    }
+}

@@ -12,7 +12,7 @@ use crate::keys::{Keys, Statuses};
 use crate::messagelog::{Bounds, MessageLog, Policy, Spool};
 use crate::net::listen::{Listener, Stopper, stop};
 use crate::net::{Doors, Net, random};
-use crate::testbed::{Bed, For, Holder, NOW, TestDir, server, write_key};
+use crate::testbed::{Bed, For, Holder, NOW, TestDir, member, server, write_key};
 use crate::world::{PeerStatuses, World, WorldCell};
 use saatkond_proto::globalconf::{Member, SecurityServer, SharedParams, Subsystem};
 use saatkond_proto::id::{MemberId, ServerId};
@@ -20,13 +20,14 @@ use saatkond_proto::trust::ocsp::{Response, Status};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// One gateway that serves.
 pub(super) struct Served {
     pub(super) gateway: Arc<Gateway>,
     pub(super) clients: Option<SocketAddr>,
+    pub(super) clients_tls: Option<SocketAddr>,
     stopper: Stopper,
     serving: tokio::task::JoinHandle<()>,
     _dir: TestDir,
@@ -52,6 +53,17 @@ pub(super) struct Land {
     pub(super) shared: SharedParams,
     /// Lines for `[peers]` of the consumer.
     pub(super) peers: String,
+    /// The key and certificate of an information system that TLSCERT registered.
+    pub(super) client: Holder,
+    /// What every gateway shows to information systems, and a service in TLS to its gateway.
+    pub(super) internal: Holder,
+    /// The line that names the certificates of LAND's services.
+    pub(super) certificates: String,
+    /// Where a service answers over TLS; nobody does until a test has it so.
+    pub(super) tls_service: SocketAddr,
+    /// Where connections are taken and nothing is ever said.
+    silent: SocketAddr,
+    _silent: TcpListener,
 }
 
 pub(super) fn provider() -> MemberId {
@@ -88,8 +100,28 @@ impl Land {
             server.register(auth.certificate.der());
             shared.servers.push(server);
         }
+        let others = ["OTHER", "TLSONLY", "TLSCERT"].map(|code| member().subsystem(code));
+        shared.servers[0].clients.extend(others);
         let ports = (free_port().await, free_port().await);
-        Self { bed, sign, home, embassy, ports, shared, peers: String::new() }
+        let client = bed.issue("information system", For::Authentication);
+        let internal = bed.issue("localhost", For::Authentication);
+        let silence = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let silent = silence.local_addr().unwrap();
+        Self {
+            bed,
+            sign,
+            home,
+            embassy,
+            ports,
+            shared,
+            peers: String::new(),
+            client,
+            internal,
+            certificates: "certificates = [\"internal.pem\"]\n".to_owned(),
+            tls_service: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            silent,
+            _silent: silence,
+        }
     }
 
     /// What a gateway keeps of its own certificates; those of others come from their port 5577.
@@ -102,27 +134,49 @@ impl Land {
         statuses
     }
 
-    /// The gateway of the consumer.
+    /// The gateway of the consumer: TAX and the member itself over HTTP, others who must connect otherwise.
     pub(super) async fn tax(&self) -> Served {
-        let server_toml = "version = 1\n[[client]]\nid = \"DEV/GOV/M1/TAX\"\nconnection = \"http\"\n";
+        let client = |id: &str, connection: &str| {
+            format!("[[client]]\nid = \"DEV/GOV/{id}\"\nconnection = \"{connection}\"\n")
+        };
+        let server_toml = [
+            "version = 1\n".to_owned(),
+            client("M1", "http"),
+            client("M1/TAX", "http"),
+            client("M1/OTHER", "http"),
+            client("M1/TLSONLY", "https"),
+            client("M1/TLSCERT", "mutual-tls"),
+            "certificates = [\"client.pem\"]\n".to_owned(),
+        ];
         let made = (&server(), Ipv4Addr::LOCALHOST, &self.bed.auth, &self.bed.sign);
-        self.serve(made, server_toml, &self.peers).await
+        self.serve(made, &server_toml.concat(), &self.peers).await
     }
 
     /// A gateway of the provider, whose service `land` answers at `service`.
     pub(super) async fn land(&self, code: &str, service: SocketAddr) -> Served {
-        let server_toml = format!(
-            "version = 1\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n\
-             [[client.service]]\ncode = \"land\"\nurl = \"http://{service}/api\"\ntimeout = \"3 s\"\n\
-             allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n\
-             [[client.service]]\ncode = \"secret\"\nurl = \"http://{service}/\"\n\
-             [[client.service]]\ncode = \"off\"\nurl = \"http://{service}/\"\nenabled = false\nnotice = \"Closed\"\n\
-             allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n\
-             [[client.service]]\ncode = \"dead\"\nurl = \"http://127.0.0.1:1/\"\n\
-             allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n"
-        );
+        let tax = "allow = [{ client = \"DEV/GOV/M1/TAX\" }]\n";
+        let offered = |code: &str, url: &str, more: &str| {
+            format!("[[client.service]]\ncode = \"{code}\"\nurl = \"{url}\"\n{more}")
+        };
+        let base = format!("http://{service}/api");
+        let server_toml = [
+            "version = 1\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n".to_owned(),
+            self.certificates.clone(),
+            offered("land", &base, &format!("timeout = \"3 s\"\n{tax}")),
+            offered("secret", &base, ""),
+            offered(
+                "limited",
+                &base,
+                &format!("[[client.service.endpoint]]\nmethod = \"GET\"\npath = \"/open/*\"\n{tax}"),
+            ),
+            offered("off", &base, &format!("enabled = false\nnotice = \"Closed for maintenance\"\n{tax}")),
+            offered("dead", "http://127.0.0.1:1/", tax),
+            offered("nohost", "http://no-such-host.invalid/", tax),
+            offered("tls", &format!("https://{}/api", self.tls_service), tax),
+            offered("slow", &format!("http://{}/", self.silent), &format!("timeout = \"200 ms\"\n{tax}")),
+        ];
         let (address, auth) = if code == "HOME" { (HOME, &self.home) } else { (EMBASSY, &self.embassy) };
-        self.serve((&door(code), address, auth, &self.sign), &server_toml, "").await
+        self.serve((&door(code), address, auth, &self.sign), &server_toml.concat(), "").await
     }
 
     async fn serve(
@@ -134,7 +188,7 @@ impl Land {
         let dir = TestDir::new(&id.code);
         let (port, ocsp_port) = self.ports;
         let text = format!(
-            "version = 1\nserver = \"{}\"\nstate = \".\"\n[listen]\nclients = \"{address}:0\"\n\
+            "version = 1\nserver = \"{}\"\nstate = \".\"\n[listen]\nclients = \"{address}:0\"\nclients_tls = \"{address}:0\"\n\
              servers = \"{address}:{port}\"\nocsp = \"{address}:{ocsp_port}\"\nhealth = \"off\"\n\
              [peers]\nport = {port}\nocsp_port = {ocsp_port}\nhead_start = \"300 ms\"\n{peers}\n\
              [timeouts]\nconnect = \"2 s\"\nidle = \"3 s\"\nanswer = \"5 s\"\n\
@@ -142,7 +196,10 @@ impl Land {
             id
         );
         let conf = Arc::new(Conf::from_toml(&text, &dir.0.join("gateway.toml")).unwrap());
-        let keys = keys(&conf.keys_dir(), auth, sign);
+        let keys =
+            keys(&conf.keys_dir(), &[("auth", auth), ("sign", sign), ("internal-tls", &self.internal)]);
+        std::fs::write(dir.0.join("client.pem"), &self.client.pem).unwrap();
+        std::fs::write(dir.0.join("internal.pem"), &self.internal.pem).unwrap();
         let clock = Clock::wound(NOW);
         let server_conf = ServerConf::from_toml(server_toml, &dir.0.join("server.toml"), "DEV").unwrap();
         let globalconf = Arc::new(self.bed.conf_of(self.shared.clone()));
@@ -171,10 +228,11 @@ impl Land {
             keys,
         });
         let doors = Doors::bind(&gateway.conf).await.unwrap();
-        let clients = doors.clients.as_ref().map(Listener::address);
+        let [clients, clients_tls] =
+            [&doors.clients, &doors.clients_tls].map(|d| d.as_ref().map(Listener::address));
         let (stopper, stop) = stop();
         let serving = tokio::spawn(Arc::clone(&gateway).serve(doors, stop));
-        Served { gateway, clients, stopper, serving, _dir: dir }
+        Served { gateway, clients, clients_tls, stopper, serving, _dir: dir }
     }
 }
 
@@ -187,12 +245,14 @@ impl Gateway {
     }
 }
 
-fn keys(dir: &Path, auth: &Holder, sign: &Holder) -> Keys {
+/// Writes keys, each named after its use, and opens them.
+fn keys(dir: &Path, holders: &[(&str, &Holder)]) -> Keys {
     std::fs::create_dir_all(dir).unwrap();
-    write_key(dir, "auth", auth);
-    write_key(dir, "sign", sign);
-    let index =
-        "version = 1\n[[key]]\nname = \"auth\"\nuse = \"auth\"\n[[key]]\nname = \"sign\"\nuse = \"sign\"\n";
+    let mut index = "version = 1\n".to_owned();
+    for (purpose, holder) in holders {
+        write_key(dir, purpose, holder);
+        index.push_str(&format!("[[key]]\nname = \"{purpose}\"\nuse = \"{purpose}\"\n"));
+    }
     std::fs::write(dir.join("keys.toml"), index).unwrap();
     Keys::open(dir, 32).unwrap()
 }
@@ -201,7 +261,7 @@ fn keys(dir: &Path, auth: &Holder, sign: &Holder) -> Keys {
 pub(super) async fn mute_door(land: &Land) -> tokio::sync::mpsc::UnboundedReceiver<Vec<u8>> {
     use tokio_rustls::TlsAcceptor;
     let dir = TestDir::new("mute");
-    let keys = keys(&dir.0, &land.home, &land.sign);
+    let keys = keys(&dir.0, &[("auth", &land.home), ("sign", &land.sign)]);
     let conf = land.bed.conf_of(land.shared.clone());
     let auth = keys.auth(&door("HOME"), &conf, &land.statuses([&land.home, &land.sign]), NOW).unwrap();
     let tickets = rustls::crypto::ring::Ticketer::new().unwrap();
@@ -213,10 +273,8 @@ pub(super) async fn mute_door(land: &Land) -> tokio::sync::mpsc::UnboundedReceiv
             let mut stream = TlsAcceptor::from(Arc::clone(&config)).accept(stream).await.unwrap();
             let mut bytes = Vec::new();
             while !bytes.ends_with(b"--\r\n\r\n0\r\n\r\n") {
-                let mut piece = [0; 16 * 1024];
-                match stream.read(&mut piece).await {
-                    Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
-                    _ => break,
+                if !matches!(stream.read_buf(&mut bytes).await, Ok(n) if n > 0) {
+                    break;
                 }
             }
             let _ = told.send(bytes);
@@ -226,9 +284,9 @@ pub(super) async fn mute_door(land: &Land) -> tokio::sync::mpsc::UnboundedReceiv
 }
 
 /// A door's OCSP port alone.
-pub(super) async fn ocsp_port_of_home(land: &Land) -> tokio::task::JoinHandle<()> {
+pub(super) async fn ocsp_port_of_home(land: &Land, status: Status) -> tokio::task::JoinHandle<()> {
     let listener = TcpListener::bind((HOME, land.ports.1)).await.unwrap();
-    let response = land.bed.response(&land.home.certificate, Status::Good, NOW);
+    let response = land.bed.response(&land.home.certificate, status, NOW);
     let (content_type, body) =
         saatkond_proto::transport::write::ocsp_answer("boundary", &[&response]).unwrap();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n");
@@ -290,7 +348,7 @@ impl Service {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) {
@@ -301,10 +359,8 @@ async fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
                 return Some(bytes);
             }
         }
-        let mut piece = [0; 16 * 1024];
-        match stream.read(&mut piece).await.ok()? {
-            0 => return None,
-            n => bytes.extend_from_slice(&piece[..n]),
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
         }
     }
 }
@@ -330,7 +386,47 @@ impl Heard {
 
 /// Says bytes to a gateway's door for information systems, on a connection of its own.
 pub(super) async fn say(served: &Served, request: &[u8]) -> Heard {
-    let mut stream = TcpStream::connect(served.clients.unwrap()).await.unwrap();
+    hear(TcpStream::connect(served.clients.unwrap()).await.unwrap(), request).await
+}
+
+/// As [`say`], over TLS; with a key and certificate or without.
+pub(super) async fn say_tls(served: &Served, with: Option<&Holder>, request: &[u8]) -> Heard {
+    let config = crate::net::tls::to_services(with.map(certified));
+    let tcp = TcpStream::connect(served.clients_tls.unwrap()).await.unwrap();
+    let name = crate::net::tls::server_name("127.0.0.1").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.unwrap();
+    hear(stream, request).await
+}
+
+/// A key and certificate as rustls takes them.
+pub(super) fn certified(holder: &Holder) -> Arc<rustls::sign::CertifiedKey> {
+    let key = rustls::pki_types::PrivateKeyDer::try_from(holder.pair.serialize_der()).unwrap();
+    let key = crate::net::tls::provider().key_provider.load_private_key(key).unwrap();
+    let chain = vec![holder.certificate.der().to_vec().into()];
+    Arc::new(rustls::sign::CertifiedKey::new(chain, key))
+}
+
+/// A service that speaks TLS with the key of `holder`.
+pub(super) async fn tls_service(holder: &Holder, answer: &'static [u8]) -> SocketAddr {
+    let config = crate::net::tls::from_information_systems(certified(holder)).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = tokio_rustls::TlsAcceptor::from(Arc::clone(&config)).accept(stream).await
+            else {
+                continue;
+            };
+            if read_request(&mut stream).await.is_some() {
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    address
+}
+
+async fn hear(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Heard {
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

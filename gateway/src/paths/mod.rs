@@ -1,8 +1,11 @@
 //! Both paths at once: what one gateway asks and another answers, over real sockets.
 
 mod bed;
+mod recorded;
 
-use bed::{Land, Service, mute_door, ocsp_port_of_home, request, say};
+use crate::testbed::NOW;
+use bed::{Land, Service, mute_door, ocsp_port_of_home, request, say, say_tls, tls_service};
+use saatkond_proto::trust::ocsp::Status;
 use std::time::Duration;
 
 const OK: &[u8] = b"HTTP/1.1 200 Fine\r\nContent-Type: application/json\r\nX-B: 1\r\nx-a: 2\r\nX-B: 3\r\n\
@@ -154,7 +157,7 @@ async fn a_write_that_was_handed_over_is_never_repeated_and_a_read_is() {
     let mut service = Service::answering(OK).await;
     let land = Land::new().await;
     let mut taken = mute_door(&land).await;
-    let port = ocsp_port_of_home(&land).await;
+    let port = ocsp_port_of_home(&land, Status::Good).await;
     let (tax, embassy) = (land.tax().await, land.land("EMBASSY", service.address).await);
     let heard = say(&tax, &request("POST", "land", "", b"{}")).await;
     assert_eq!(
@@ -217,4 +220,79 @@ async fn connections_are_kept_and_closed_when_the_other_side_goes() {
     .await
     .unwrap();
     tax.stop().await;
+}
+
+#[tokio::test]
+async fn information_systems_connect_as_their_client_says() {
+    let service = Service::answering(OK).await;
+    let land = Land::new().await;
+    let (tax, home) = (land.tax().await, land.land("HOME", service.address).await);
+    let as_client = |client: &str| {
+        let text = String::from_utf8(request("GET", "secret", "", b"")).unwrap();
+        text.replace("DEV/GOV/M1/TAX", &format!("DEV/GOV/M1/{client}")).into_bytes()
+    };
+    // Whoever is let in is refused by the provider.
+    let (inside, outside) =
+        (Some("server.serverproxy.access_denied"), Some("server.clientproxy.ssl_authentication_failed"));
+    let stranger = &land.home;
+    for (client, plain, anonymous, with_own, with_other) in [
+        ("TAX", inside, inside, inside, inside),
+        ("TLSONLY", outside, inside, inside, inside),
+        ("TLSCERT", outside, outside, inside, outside),
+    ] {
+        let asked = as_client(client);
+        let heard = [
+            (say(&tax, &asked).await, plain),
+            (say_tls(&tax, None, &asked).await, anonymous),
+            (say_tls(&tax, Some(&land.client), &asked).await, with_own),
+            (say_tls(&tax, Some(stranger), &asked).await, with_other),
+        ];
+        for (at, (heard, expected)) in heard.iter().enumerate() {
+            assert_eq!(heard.header("x-road-error"), *expected, "{client} {at} {heard:?}");
+        }
+    }
+    let heard = say_tls(&tax, Some(&land.internal), &as_client("TLSCERT")).await;
+    assert_eq!(heard.header("x-road-error"), inside, "the gateway's own certificate stands for anybody");
+    tax.stop().await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_over_tls_must_show_a_certificate_of_the_provider() {
+    let mut land = Land::new().await;
+    land.tls_service = tls_service(&land.internal, OK).await;
+    let tax = land.tax().await;
+    let home = land.land("HOME", land.tls_service).await;
+    for _ in 0..2 {
+        // The second session is resumed, and judged all the same.
+        assert_eq!(say(&tax, &request("GET", "tls", "", b"")).await.status, 200);
+    }
+    home.stop().await;
+    land.certificates = "certificates = [\"client.pem\"]\n".to_owned();
+    let home = land.land("HOME", land.tls_service).await;
+    let heard = say(&tax, &request("GET", "tls", "", b"")).await;
+    assert_eq!(
+        heard.header("x-road-error"),
+        Some("server.serverproxy.ssl_authentication_failed"),
+        "{heard:?}"
+    );
+    tax.stop().await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_whose_certificate_was_revoked_is_asked_nothing() {
+    let land = Land::new().await;
+    let mut taken = mute_door(&land).await;
+    let port = ocsp_port_of_home(&land, Status::Revoked { at: NOW }).await;
+    let tax = land.tax().await;
+    let only_home = "X-Road-Security-Server: DEV/GOV/M2/HOME\r\n";
+    let heard = say(&tax, &request("GET", "land", only_home, b"")).await;
+    let expected = "server.clientproxy.ssl_authentication_failed.invalid_cert_path.cert_validation";
+    assert_eq!(heard.header("x-road-error"), Some(expected), "{heard:?}");
+    port.abort();
+    let heard = say(&tax, &request("GET", "land", only_home, b"")).await;
+    assert_eq!(heard.header("x-road-error"), Some(expected), "{heard:?}");
+    assert_eq!(taken.try_recv().unwrap_or_default(), b"", "something was sent to a revoked peer");
+    assert_eq!(tax.stop().await.log.len(), 0);
 }

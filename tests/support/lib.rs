@@ -1,1 +1,50 @@
-//! Fakes and builders for the tests.
+//! Fakes, one at each border, and what makes them: all of it in one process, on loopback, with a clock that a test winds.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`federation`] | an instance: authority, members, keys, trust services that answer; its clock |
+//! | [`site`] | a real gateway of it, with jobs that the test runs |
+//! | [`caller`] | an information system that asks |
+//! | [`service`] | an information system that answers |
+//! | [`letter`] | a message between gateways, which a test may spoil before or after it is signed |
+//! | [`peer`] | a gateway that a test plays: as consumer's, as provider's |
+//! | [`wire`] | HTTP/1.1 read and written by hand |
+//! | [`seen`] | what a fake was told, to be waited for |
+//! | [`directory`] | a directory that goes with the test |
+//!
+//! Nothing here sleeps: whoever needs something to have happened waits for it, within [`PATIENCE`].
+
+pub mod caller;
+pub mod directory;
+pub mod federation;
+pub mod letter;
+pub mod peer;
+pub mod seen;
+pub mod service;
+pub mod site;
+pub mod wire;
+
+pub use caller::{Ask, Caller, Heard};
+pub use federation::{Federation, For, Holder, START};
+pub use letter::{Draft, Letter, Signer};
+pub use peer::{Asker, Door, Play, Post, Received};
+pub use seen::{Gate, Seen};
+pub use service::{Answer, Asked, Service};
+pub use site::Site;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long a test waits for what must happen, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for what must happen; says what did not.
+///
+/// # Panics
+/// When it does not happen within [`PATIENCE`].
+pub async fn patiently<T>(what: &str, happening: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, happening).await {
+        Ok(happened) => happened,
+        Err(_) => panic!("{what}: did not happen within {PATIENCE:?}"),
+    }
+}

@@ -1,10 +1,17 @@
 //! A small instance for the tests of this crate: one authority, one member with a server, its keys and their status.
 
+use crate::Gateway;
+use crate::clock::Clock;
+use crate::conf::Conf;
+use crate::jobs::{self, Jobs};
 use crate::keys::{Keys, Statuses};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
+use saatkond_ca::federation::{Federation, Plan};
+use saatkond_ca::key::KeySpec;
+use saatkond_ca::serve::{self, Running, Services};
 use saatkond_proto::crypto::SigningKey;
 use saatkond_proto::globalconf::{
     Authority, CertificationService, GlobalConf, Instance, ManagementService, Member, MemberClass, Options,
@@ -21,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 /// A directory of its own for one test; it goes with the value.
 pub(crate) struct TestDir(pub(crate) PathBuf);
@@ -266,4 +274,79 @@ fn issue(issuer: &Issuer<'static, KeyPair>, common_name: &str, purpose: For) -> 
     }
     let made = of.signed_by(&pair, issuer).unwrap();
     Holder { certificate: Arc::new(Certificate::from_der(made.der()).unwrap()), pem: made.pem(), pair }
+}
+
+//------------ a whole instance ---------------------------------------------------
+
+/// A whole instance whose trust services answer on loopback, and the directory of the Tax Board's gateway.
+pub(crate) struct Land {
+    pub(crate) dir: TestDir,
+    pub(crate) clock: Clock,
+    pub(crate) federation: Federation,
+    pub(crate) address: std::net::SocketAddr,
+    running: Option<Running>,
+}
+
+impl Land {
+    pub(crate) async fn new(name: &str, has_intermediate: bool) -> Self {
+        let dir = TestDir::new(name);
+        let clock = Clock::wound(NOW);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let addresses = ["127.0.0.1", "127.0.0.1", "127.0.0.1"];
+        let mut plan = Plan::two_boards(&format!("http://{address}"), KeySpec::P256, addresses);
+        plan.has_intermediate = has_intermediate;
+        let federation = Federation::create(&dir.0, &plan, NOW).unwrap();
+        let tax = dir.0.join("tax");
+        fs::write(tax.join("server.toml"), server_file("TAX")).unwrap();
+        fs::copy(federation.anchor(), tax.join("configuration-anchor.xml")).unwrap();
+        let mut land = Self { dir, clock, federation, address, running: None };
+        land.serve_on(listener);
+        land
+    }
+
+    fn serve_on(&mut self, listener: TcpListener) {
+        let clock = self.clock.clone();
+        let clock = serve::Clock::from_fn(move || clock.now());
+        let services = Services::open(&self.federation.serve_config(), clock).unwrap();
+        self.running = Some(Running::start(listener, services).unwrap());
+    }
+
+    pub(crate) async fn trust_stops(&mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+
+    pub(crate) async fn trust_returns(&mut self) {
+        self.serve_on(TcpListener::bind(self.address).await.unwrap());
+    }
+
+    pub(crate) fn tax(&self) -> PathBuf {
+        self.dir.0.join("tax")
+    }
+
+    pub(crate) fn conf(&self) -> Arc<Conf> {
+        self.conf_with("")
+    }
+
+    /// The usual configuration, with more at its end.
+    pub(crate) fn conf_with(&self, more: &str) -> Arc<Conf> {
+        let text = "version = 1\nserver = \"DEV/GOV/M1/TAX\"\nstate = \".\"\n[log]\nsegment = \"1 MiB\"\n\
+                    [timeouts]\nfetch_connect = \"5 s\"\nfetch = \"5 s\"\n";
+        Arc::new(Conf::from_toml(&format!("{text}{more}"), &self.tax().join("gateway.toml")).unwrap())
+    }
+
+    pub(crate) async fn gateway(&self) -> Arc<Gateway> {
+        let opened = jobs::open(self.conf(), self.clock.clone()).unwrap();
+        let conf = opened.globalconf().await.unwrap();
+        Arc::new(opened.gateway(conf))
+    }
+
+    pub(crate) async fn jobs(&self) -> Jobs {
+        Jobs::new(self.gateway().await)
+    }
+}
+
+/// A `server.toml` with one client.
+pub(crate) fn server_file(subsystem: &str) -> String {
+    format!("version = 1\n[[client]]\nid = \"DEV/GOV/M1/{subsystem}\"\nconnection = \"http\"\n")
 }

@@ -19,3 +19,6 @@ pub mod report;
 pub mod run;
 pub mod status;
 mod words;
+
+#[cfg(test)]
+mod tests;

@@ -1,89 +1,17 @@
 //! Jobs on a wound clock.
 
 use super::*;
-use crate::clock::Clock;
 use crate::conf::Conf;
 use crate::messagelog::{Direction, Entry, Kind, LogReader, Record, Spooled};
-use crate::testbed::{NOW, TestDir};
+use crate::testbed::{Land, NOW, server_file};
 use bytes::Bytes;
 use saatkond_ca::ca::Authority;
-use saatkond_ca::federation::{Federation, Plan};
-use saatkond_ca::key::KeySpec;
-use saatkond_ca::serve::{self, Running, Services};
 use saatkond_proto::container::{self, Container};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::id::{ClientId, MemberId};
 use saatkond_proto::signature::{MESSAGE, PartDigest, SignatureParts};
 use std::fs;
-use std::path::PathBuf;
 use tokio::net::TcpListener;
-
-/// A whole instance whose trust services answer on loopback, and the directory of the Tax Board's gateway.
-struct Land {
-    dir: TestDir,
-    clock: Clock,
-    federation: Federation,
-    address: std::net::SocketAddr,
-    running: Option<Running>,
-}
-
-impl Land {
-    async fn new(name: &str, has_intermediate: bool) -> Self {
-        let dir = TestDir::new(name);
-        let clock = Clock::wound(NOW);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let addresses = ["127.0.0.1", "127.0.0.1", "127.0.0.1"];
-        let mut plan = Plan::two_boards(&format!("http://{address}"), KeySpec::P256, addresses);
-        plan.has_intermediate = has_intermediate;
-        let federation = Federation::create(&dir.0, &plan, NOW).unwrap();
-        let tax = dir.0.join("tax");
-        fs::write(tax.join("server.toml"), server_file("TAX")).unwrap();
-        fs::copy(federation.anchor(), tax.join("configuration-anchor.xml")).unwrap();
-        let mut land = Self { dir, clock, federation, address, running: None };
-        land.serve_on(listener);
-        land
-    }
-
-    fn serve_on(&mut self, listener: TcpListener) {
-        let clock = self.clock.clone();
-        let clock = serve::Clock::from_fn(move || clock.now());
-        let services = Services::open(&self.federation.serve_config(), clock).unwrap();
-        self.running = Some(Running::start(listener, services).unwrap());
-    }
-
-    async fn trust_stops(&mut self) {
-        self.running.take().unwrap().stop().await;
-    }
-
-    async fn trust_returns(&mut self) {
-        self.serve_on(TcpListener::bind(self.address).await.unwrap());
-    }
-
-    fn tax(&self) -> PathBuf {
-        self.dir.0.join("tax")
-    }
-
-    fn conf(&self) -> Arc<Conf> {
-        let text = "version = 1\nserver = \"DEV/GOV/M1/TAX\"\nstate = \".\"\n[log]\nsegment = \"1 MiB\"\n\
-                    [timeouts]\nfetch_connect = \"5 s\"\nfetch = \"5 s\"\n";
-        Arc::new(Conf::from_toml(text, &self.tax().join("gateway.toml")).unwrap())
-    }
-
-    async fn gateway(&self) -> Arc<Gateway> {
-        let opened = open(self.conf(), self.clock.clone()).unwrap();
-        let conf = opened.globalconf().await.unwrap();
-        Arc::new(opened.gateway(conf))
-    }
-
-    async fn jobs(&self) -> Jobs {
-        Jobs::new(self.gateway().await)
-    }
-}
-
-fn server_file(subsystem: &str) -> String {
-    format!("version = 1\n[[client]]\nid = \"DEV/GOV/M1/{subsystem}\"\nconnection = \"http\"\n")
-}
 
 fn member() -> MemberId {
     MemberId::new("DEV", "GOV", "M1")

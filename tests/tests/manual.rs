@@ -48,3 +48,59 @@ fn every_file_that_the_manual_names_is_there() {
     }
     assert!(named > 20, "{named}");
 }
+
+/// The first column of the table under a heading of chapter 5.
+fn column(heading: &str) -> Vec<String> {
+    let (_, text) = chapters().remove(4);
+    let section = text.split(&format!("//! # {heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("//! # ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("//! | "));
+    rows.skip(1).map(|row| row.split(" | ").next().unwrap().trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn every_exit_code_is_told() {
+    use saatkond_ca::exit::Exit::*;
+    let all = [Done, NotWell, Usage, Unavailable, OurBug, Disk, NotAllowed, Configuration];
+    assert_eq!(column("Exit codes"), all.map(|exit| exit.code().to_string()));
+}
+
+#[test]
+fn every_job_is_told() {
+    let jobs = saatkond::jobs::Job::ALL.map(|job| job.name().to_owned());
+    assert_eq!(column("Jobs"), jobs);
+}
+
+#[test]
+fn every_field_of_the_closing_line_is_told() {
+    let task = fs::read_to_string(sources().join("net/task.rs")).unwrap();
+    let line = task.split("tracing::info!(").nth(1).unwrap().split("\"exchange\"").next().unwrap();
+    let fields = line.lines().map(|l| l.trim().trim_end_matches(',')).filter(|l| !l.is_empty());
+    let fields: Vec<&str> = fields.map(|l| l.split(" = ").next().unwrap()).collect();
+    assert_eq!(column("Log lines"), fields);
+}
+
+/// Lines that the manual tells operators to look for.
+#[test]
+fn every_log_line_that_the_manual_names_is_said() {
+    let (_, chapter) = chapters().remove(4);
+    let mut said = String::new();
+    let mut folders = vec![sources()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() && !path.ends_with("manual") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                said.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let is_line = |word: &&str| {
+        word.split(' ').count() > 2 && word.chars().all(|c| c.is_alphabetic() || " ;".contains(c))
+    };
+    let lines: Vec<&str> = quoted(&chapter).filter(is_line).collect();
+    assert!(lines.len() > 5, "{lines:?}");
+    for line in lines {
+        assert!(said.contains(line), "nothing says {line:?}");
+    }
+}

@@ -6,6 +6,7 @@
 //! | [`_2_doors`] | when a call goes to another of the provider's gateways, and when it may not |
 //! | [`_3_stores`] | what lies on disk, whether it is trusted, and what its thief could do |
 //! | [`_4_stricter`] | what X-Road 7.8 lets pass and we refuse, and why |
+//! | [`_5_running`] | start, health, drain, log lines, exit codes, and what to do when something fails |
 //!
 //! Every option stands with its unit and default in `conf/gateway.toml`. What travels between gateways is the crate
 //! [`saatkond_proto`].
@@ -14,3 +15,4 @@ pub mod _1_exchange;
 pub mod _2_doors;
 pub mod _3_stores;
 pub mod _4_stricter;
+pub mod _5_running;

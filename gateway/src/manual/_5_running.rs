@@ -1,0 +1,113 @@
+//! Start, health, drain, log lines, exit codes, and what to do when something fails.
+//!
+//! # Before the start
+//!
+//! `saatkond check --config gateway.toml` looks at everything that `run` would refuse, and at what is stored of the global
+//! configuration, and says each with its hint. Exit code 0, or 78.
+//!
+//! # Start
+//!
+//! `saatkond run --config gateway.toml` (`admin/run.rs`) does this, in this order:
+//!
+//! 1. reads `gateway.toml`; what is wrong in it ends the process with 78;
+//! 2. binds all doors; one that is taken ends it with 69. Connections that come from now on wait;
+//! 3. opens the health port;
+//! 4. opens keys, `server.toml`, message log and spool. The log is read whole once, and every record's sum is checked;
+//! 5. takes the stored global configuration if it still holds, else fetches it, and tries again every five seconds;
+//! 6. serves, and runs its jobs.
+//!
+//! A gateway never makes an identity by itself: without `keys/keys.toml` it does not start.
+//!
+//! # Health
+//!
+//! On `listen.health` (`admin/health.rs`). Nothing secret is told there, and nothing can be done.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /health/live` | 200 while the process runs |
+//! | `GET /health/ready` | 200 when a call could be made now, else 503, with `reasons` |
+//! | `GET /status` | 200, all that `saatkond status` shows, as JSON |
+//!
+//! Ready means: started and not draining; the global configuration holds; the authentication key serves (its certificate
+//! is registered, valid, and good by OCSP); at least one member with a client here can sign; the message log takes records.
+//! What is not well and does not stop everybody stands under `warnings`: a client that is not registered, a member that
+//! cannot sign, a job that fails.
+//!
+//! `saatkond status --config gateway.toml` ends with 0 when ready, 1 when not, 69 when nobody answers.
+//!
+//! # Jobs
+//!
+//! | job | what it does | how often | when it fails |
+//! |---|---|---|---|
+//! | `globalconf` | fetches the global configuration | `jobs.globalconf` | what is stored serves until it expires |
+//! | `server-file` | takes over a changed `server.toml` | `jobs.server_file` | the earlier one stays in force |
+//! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
+//! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
+//!
+//! A job that fails is tried again after a second, then after twice as long each time, up to its interval, or to
+//! `jobs.ocsp_retry` and `timestamping.retry` for those two. The first failure and every new reason are logged, the same again and again is not; so is the first success afterwards.
+//!
+//! # Drain
+//!
+//! SIGTERM or SIGINT: `ready` becomes 503, the doors close, exchanges under way go on for at most `timeouts.drain`, then
+//! what is left is cut and said so. Jobs run until then. The message log is closed last, with everything written that was
+//! told. A second signal ends the process at once: what was recorded is safe, exchanges under way are cut.
+//!
+//! Give the supervisor more patience than `timeouts.drain`. SIGKILL and power cuts lose no record that anybody was told
+//! of; a torn last batch is dropped at the next start, with a line that says so.
+//!
+//! # Log lines
+//!
+//! On standard error, for people or as JSON (`output.format`). Messages are constants, values are fields; neither message
+//! bodies nor secrets are ever in them. Each exchange ends with one line, `exchange`, with these fields, always:
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `query_id` | the id that the information system gave (`X-Road-Id`); the same in both gateways |
+//! | `side` | `consumer` or `provider`: on which side of the exchange this gateway stood |
+//! | `consumer` | who asked |
+//! | `service` | whom for what |
+//! | `server` | the other gateway |
+//! | `code` | `ok`, or the code that was told |
+//! | `ms` | milliseconds from the request's head to the answer's |
+//! | `bytes` | bytes of both bodies |
+//!
+//! A field is empty when the exchange ended before it was known. `ok` means that a signed answer was there, whatever
+//! status the service gave. A fault has one more line before it, `fault told to information system` or
+//! `fault told to another gateway`, with what a stranger is not told (`source`), and with `detail`, the UUID that the
+//! caller was given: who complains can be found by it.
+//!
+//! Lines of level `error` want somebody's hand. One with `alarm=true` is a bug of ours: a panic that ended one exchange.
+//!
+//! # Exit codes
+//!
+//! | code | when |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | the thing itself is not well: `status` of a gateway that is not ready, `ca verify` of what does not hold |
+//! | 2 | wrong use |
+//! | 69 | a needed service is not there: an address is taken, no gateway answers |
+//! | 70 | a bug of ours |
+//! | 74 | disk |
+//! | 77 | not allowed: a key that others may read, a demonstration's keys on an open address |
+//! | 78 | configuration |
+//!
+//! # What to do when
+//!
+//! | what is seen | what it means | what to do |
+//! |---|---|---|
+//! | callers get `…logging_failed`, perhaps with the log line `no space for the next segment of the message log` | the disk of `log/` is full. Records are allocated ahead, so nothing is torn; nothing is exchanged that cannot be recorded | make space: the next message tries again by itself. Nothing in `log/` may be deleted; this version removes nothing from it either |
+//! | the same, and `message log failed; restart when the disk is well` | a write or sync failed: nobody knows what is on disk | mend the disk, restart: the log finds its own end |
+//! | start ends with 74 and `message log is damaged` | records that were acknowledged do not hold any more | do not delete anything. Restore the file from a backup, or move `log/` away whole as evidence and begin a new one |
+//! | callers get `…global_conf_outdated` | the configuration was not renewed before it expired | `saatkond status` names the source and why. It is the instance's authority that must renew it; service returns by itself |
+//! | `…ssl_authentication_failed` for every call, `ready` says that no key serves | our authentication certificate has ended, was revoked, is not registered, or has no fresh OCSP response | `saatkond status` names which |
+//! | `…cannot_create_signature` | the same, of a member's sign certificate | the same |
+//! | job `timestamp` fails | the time-stamping authority is away | nothing for `timestamping.failure_allowed`; after that messages are refused with `…timestamping_failed`. It recovers by itself and then stamps what waited. The time that failing is allowed begins anew at a restart |
+//! | `…no_timestamping_provider_found` | the instance approves no time-stamping authority, or `timestamping.services` names none of those it approves | mend `timestamping.services`, or have one approved |
+//! | `job failed` of `server-file` | the new `server.toml` is refused | the line says line and reason; the earlier one is in force |
+//! | `gateway not taken`, `call goes to another door` | a provider's gateway is away, or not who it must be; another answers | nothing, unless it lasts: then tell the provider |
+//! | callers get `outcome_unknown` | a write was handed over and no answer came | see [chapter 2](super::_2_doors) |
+//! | `no connection accepted` | the process has no file descriptors left | raise its limit above what `limits` allows it: a connection costs one, a body in `spool/` another |
+//! | callers wait long until they are connected | `limits.client_connections_max` are connected: the others wait | raise it, and the limit of file descriptors with it |
+//!
+//! The clock matters: certificates, OCSP responses and the configuration are judged by it to the second. Keep it by NTP.

@@ -160,14 +160,14 @@ fn moment(text: &str) -> Result<UnixTime, String> {
 /// [`Failure`] with what to do about it.
 pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     match command {
+        Command::Run(of) => super::run::run(&of.config).await,
+        Command::Check(shown) => super::check::check(&shown.of.config, shown.json, streams),
+        Command::Status(shown) => super::status::status(&shown, streams).await,
         Command::Messages(messages) => match *messages {
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
             Messages::Show(show) => messages::show(&conf(&show.shown.of)?, &show, streams),
             Messages::Export(export) => messages::export(&conf(&export.shown.of)?, &export, streams),
         },
-        Command::Run(_) | Command::Check(_) | Command::Status(_) => {
-            Err(Failure::new(Exit::OurBug, "not done"))
-        }
     }
 }
 

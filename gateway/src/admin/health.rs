@@ -2,23 +2,29 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /health/live` | 200 while the process runs |
+//! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps, with the reason |
 //! | `GET /health/ready` | 200 when a call could be made now, else 503 with the reasons |
 //! | `GET /status` | 200 with the [`Report`] |
 //!
 //! It opens before everything else and closes after it. Nothing secret is told, and nothing can be done here.
 
-use super::report::{Phase, Report};
+use super::report::{self, DRAINING, LOG_FAILED, Phase, Report};
 use crate::Gateway;
 use crate::clock::Clock;
+use crate::conf::Conf;
 use crate::jobs::Jobs;
+use crate::messagelog::LogError;
 use crate::net::body::Outgoing;
 use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use saatkond_proto::id::ServerId;
+use saatkond_proto::time::UnixTime;
 
 /// Connections at once; orchestrators keep one or two.
 pub const CONNECTIONS_MAX: usize = 64;
@@ -27,39 +33,51 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the health port tells. Cheap to clone; clones agree.
 #[derive(Clone)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<Shared>);
 
+struct Shared {
+    conf: Arc<Conf>,
+    clock: Clock,
+    started: UnixTime,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
 enum State {
-    Starting {
-        server: String,
-        clock: Clock,
-        reason: String,
-    },
+    /// Not serving yet, and what for it waits.
+    Starting(String),
     Serving(Arc<Gateway>, Jobs),
     Draining(Arc<Gateway>, Jobs),
     /// Nothing is held any more: the gateway's stores can be closed.
-    Ended {
-        server: String,
-        clock: Clock,
-    },
+    Ended,
 }
 
 impl Health {
     /// A process that has just been started.
     #[must_use]
-    pub fn starting(server: String, clock: Clock) -> Self {
-        let reason = "it is starting".to_owned();
-        Self(Arc::new(Mutex::new(State::Starting { server, clock, reason })))
+    pub fn starting(conf: &Arc<Conf>, clock: Clock) -> Self {
+        let state = Mutex::new(State::Starting("it is starting".to_owned()));
+        Self(Arc::new(Shared { conf: Arc::clone(conf), started: clock.now(), clock, state }))
+    }
+
+    /// Which security server this is.
+    #[must_use]
+    pub fn server(&self) -> &ServerId {
+        &self.0.conf.server
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn state(&self) -> State {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says what starting waits for.
     pub fn waits(&self, why: String) {
         self.change(|state| {
-            if let State::Starting { reason, .. } = state {
+            if let State::Starting(reason) = state {
                 *reason = why;
             }
         });
@@ -81,28 +99,39 @@ impl Health {
 
     /// Lets go of the gateway.
     pub fn ends(&self) {
-        self.change(|state| {
-            if let State::Serving(gateway, _) | State::Draining(gateway, _) = state {
-                let (server, clock) = (gateway.conf.server.to_string(), gateway.clock.clone());
-                *state = State::Ended { server, clock };
-            }
-        });
+        self.change(|state| *state = State::Ended);
     }
 
     /// What works now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*state {
-            State::Starting { server, clock, reason } => {
-                Report::starting(server.clone(), clock.now(), reason.clone())
-            }
-            State::Serving(gateway, jobs) => Report::of(gateway, jobs, Phase::Serving),
-            State::Draining(gateway, jobs) => Report::of(gateway, jobs, Phase::Draining),
-            State::Ended { server, clock } => {
-                let ended = Report::starting(server.clone(), clock.now(), "it has ended".to_owned());
-                Report { phase: Phase::Draining, ..ended }
-            }
+        let Shared { conf, clock, started, .. } = &*self.0;
+        let without = |phase, reason| Report::without(conf, *started, clock.now(), phase, reason);
+        match self.state() {
+            State::Starting(reason) => without(Phase::Starting, reason),
+            State::Serving(gateway, jobs) => Report::of(&gateway, &jobs, *started, Phase::Serving),
+            State::Draining(gateway, jobs) => Report::of(&gateway, &jobs, *started, Phase::Draining),
+            State::Ended => without(Phase::Draining, DRAINING.to_owned()),
+        }
+    }
+
+    /// Why no call could be made now; none when it could.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let of = |gateway: &Gateway, phase| report::reasons(gateway, &gateway.world(), gateway.now(), phase);
+        match self.state() {
+            State::Starting(reason) => vec![reason],
+            State::Serving(gateway, _) => of(&gateway, Phase::Serving),
+            State::Draining(gateway, _) => of(&gateway, Phase::Draining),
+            State::Ended => vec![DRAINING.to_owned()],
+        }
+    }
+
+    /// Whether anything but a restart could help.
+    fn is_alive(&self) -> bool {
+        match self.state() {
+            State::Serving(gateway, _) => !matches!(gateway.log.ready(), Err(LogError::Closed)),
+            State::Starting(_) | State::Draining(..) | State::Ended => true,
         }
     }
 
@@ -118,35 +147,46 @@ impl Health {
 
     fn answer(&self, asked: Exchange) -> Response<Outgoing> {
         let path = asked.head.target.split('?').next().unwrap_or_default().to_owned();
-        let is_get = asked.head.method == "GET";
+        let is_read = matches!(asked.head.method.as_str(), "GET" | "HEAD");
         asked.body.discard();
-        if !is_get {
-            return json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({ "error": "only GET" }));
+        if !is_read {
+            let mut refused = told(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "expected GET" }));
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
         }
+        let well = |is_well| if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         match path.as_str() {
-            "/health/live" => json(StatusCode::OK, &serde_json::json!({ "live": true })),
-            "/health/ready" => {
-                let Report { ready, reasons, .. } = self.report();
-                let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                json(status, &serde_json::json!({ "ready": ready, "reasons": reasons }))
+            "/health/live" => {
+                let alive = self.is_alive();
+                let reasons = if alive { Vec::new() } else { vec![LOG_FAILED] };
+                told(well(alive), &json!({ "live": alive, "reasons": reasons }))
             }
-            "/status" => json(StatusCode::OK, &self.report()),
-            _ => json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": "no such page" })),
+            "/health/ready" => {
+                let reasons = self.reasons();
+                told(well(reasons.is_empty()), &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+            }
+            "/status" => told(StatusCode::OK, &self.report()),
+            _ => {
+                let pages = ["/health/live", "/health/ready", "/status"];
+                told(StatusCode::NOT_FOUND, &json!({ "error": "no such page", "pages": pages }))
+            }
         }
     }
 }
 
-fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Outgoing> {
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
+fn told(status: StatusCode, what: &impl serde::Serialize) -> Response<Outgoing> {
+    let mut bytes = serde_json::to_vec(what).unwrap_or_default();
+    bytes.push(b'\n');
     let mut response = Response::new(Outgoing::sized().bytes(bytes));
     *response.status_mut() = status;
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Health")
+        write!(f, "Health({})", self.server())
     }
 }

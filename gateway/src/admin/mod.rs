@@ -8,13 +8,17 @@
 //! | [`health`] | the health port |
 //! | [`report`] | what works here, and what runs out when |
 //! | [`status`] | asks the running gateway for its report |
+//! | `bind` | doors that cannot be bound, and who has what they need |
+//! | `output` | what the process says on its standard error |
 //! | `messages` | looks into the message log |
 //! | `words` | lengths of time, sizes and strangers' text for people |
 
+mod bind;
 pub mod check;
 pub mod cli;
 pub mod health;
 mod messages;
+mod output;
 pub mod report;
 pub mod run;
 pub mod status;

@@ -1,10 +1,15 @@
 //! What works here, and what runs out when: the one picture behind `/status`, `/health/ready` and `saatkond status`.
 
 use crate::Gateway;
-use crate::jobs::Jobs;
-use crate::keys::NoKey;
+use crate::conf::Conf;
+use crate::jobs::{Job, Jobs};
+use crate::messagelog::LogError;
+use crate::world::World;
+use saatkond_proto::id::MemberId;
 use saatkond_proto::time::UnixTime;
+use saatkond_proto::trust::Certificate;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// How far the process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,13 +23,19 @@ pub enum Phase {
     Draining,
 }
 
-/// What works here, and what runs out when. Times are RFC 3339 in UTC, spans seconds.
+/// What works here, and what runs out when. Times are RFC 3339 in UTC, spans are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Which security server this is.
     pub server: String,
     /// The program's version.
     pub version: String,
+    /// The number of the process.
+    pub pid: u32,
+    /// Whether keys and configuration are a demonstration's.
+    pub demo: bool,
+    /// When the process began.
+    pub started: String,
     /// When this was told.
     pub time: String,
     /// How far the process is.
@@ -35,17 +46,32 @@ pub struct Report {
     pub reasons: Vec<String>,
     /// What is not well and does not stop everybody.
     pub warnings: Vec<String>,
-    /// What is believed; absent before the first global configuration.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Where it listens.
+    pub doors: DoorsReport,
+    /// What is believed; `null` before the first global configuration.
     pub trust: Option<Trust>,
+    /// What stops working by itself, the soonest first.
+    pub runs_out: Vec<Budget>,
     /// What each job has come to.
     pub jobs: Vec<JobReport>,
-    /// The message log.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The message log; `null` until it is open.
     pub log: Option<LogReport>,
 }
 
-/// What is believed, and until when.
+/// Where a gateway listens; `null` for a door that stays shut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoorsReport {
+    /// Information systems over HTTP.
+    pub clients: Option<String>,
+    /// Information systems over HTTPS.
+    pub clients_tls: Option<String>,
+    /// Other gateways: messages.
+    pub servers: Option<String>,
+    /// Other gateways: OCSP responses.
+    pub ocsp: Option<String>,
+}
+
+/// What is believed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trust {
     /// The instance.
@@ -54,8 +80,6 @@ pub struct Trust {
     pub globalconf_version: u8,
     /// Until when the configuration holds.
     pub globalconf_expires: String,
-    /// The same in seconds from now; 0 once it has expired.
-    pub globalconf_seconds_left: u64,
     /// The authentication key.
     pub authentication: KeyReport,
     /// The sign key of each member with a client here.
@@ -67,19 +91,15 @@ pub struct Trust {
 /// A key and how long it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyReport {
-    /// What it is for: `authentication`, or a member.
-    pub purpose: String,
-    /// The certificate in use, its serial number in hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Whose it is: the server, or a member.
+    pub of: String,
+    /// The serial number of the certificate in use, in hexadecimal; `null` when none serves.
     pub certificate: Option<String>,
     /// The certificate's last moment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_after: Option<String>,
     /// Until when certificate and OCSP responses together hold.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub good_until: Option<String>,
     /// Why none serves.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
 }
 
@@ -94,11 +114,26 @@ pub struct ClientReport {
     pub services: usize,
 }
 
+/// Something that stops working by itself, unless it is renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// What runs out.
+    pub what: String,
+    /// When.
+    pub until: String,
+    /// How long it still lasts; 0 when it has run out.
+    pub seconds_left: u64,
+    /// What happens then.
+    pub then: String,
+}
+
 /// What a job has come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobReport {
     /// Its name.
     pub job: String,
+    /// Whether it is running now.
+    pub running: bool,
     /// When it last did what it should.
     pub last_success: Option<String>,
     /// When it last failed.
@@ -123,18 +158,29 @@ pub struct LogReport {
 }
 
 impl Report {
-    /// A process that does not serve yet, and why.
+    /// A process that does not serve, and why.
     #[must_use]
-    pub fn starting(server: String, now: UnixTime, reason: String) -> Self {
+    pub fn without(conf: &Conf, started: UnixTime, now: UnixTime, phase: Phase, reason: String) -> Self {
+        let shown = |door: Option<std::net::SocketAddr>| door.map(|address| address.to_string());
         Self {
-            server,
+            server: conf.server.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            demo: conf.demo,
+            started: started.to_rfc3339(),
             time: now.to_rfc3339(),
-            phase: Phase::Starting,
+            phase,
             ready: false,
             reasons: vec![reason],
             warnings: Vec::new(),
+            doors: DoorsReport {
+                clients: shown(conf.listen.clients),
+                clients_tls: shown(conf.listen.clients_tls),
+                servers: shown(conf.listen.servers),
+                ocsp: shown(conf.listen.ocsp),
+            },
             trust: None,
+            runs_out: Vec::new(),
             jobs: Vec::new(),
             log: None,
         }
@@ -142,97 +188,166 @@ impl Report {
 
     /// A gateway as it is now.
     #[must_use]
-    pub fn of(gateway: &Gateway, jobs: &Jobs, phase: Phase) -> Self {
-        let now = gateway.now();
-        let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
-        if phase == Phase::Draining {
-            reasons.push("it is draining".to_owned());
-        }
-        let trust = trust(gateway, now, &mut reasons, &mut warnings);
-        if let Err(error) = gateway.log.ready() {
-            reasons.push(error.to_string());
-        }
-        let jobs: Vec<JobReport> =
-            jobs.statuses().iter().map(|(job, status)| job_report(job.name(), status)).collect();
-        let failing = jobs.iter().filter(|j| j.failures > 0);
-        warnings.extend(failing.map(|j| {
-            format!("job {} fails ({} times): {}", j.job, j.failures, j.last_error.as_deref().unwrap_or(""))
+    pub fn of(gateway: &Gateway, jobs: &Jobs, started: UnixTime, phase: Phase) -> Self {
+        let (now, world) = (gateway.now(), gateway.world());
+        let reasons = reasons(gateway, &world, now, phase);
+        let (trust, mut runs_out, mut warnings) = trust(gateway, &world, now);
+        runs_out.extend(stamping(gateway, now));
+        runs_out.sort_by_key(|budget| budget.seconds_left);
+        let jobs: Vec<JobReport> = jobs.statuses().iter().map(|(job, status)| of_job(*job, status)).collect();
+        let failing = jobs.iter().filter(|job| job.failures > 0);
+        warnings.extend(failing.map(|job| {
+            format!("{} fails: {}", job.job, job.last_error.as_deref().unwrap_or("it did not say why"))
         }));
         let log = LogReport {
             records: gateway.log.len(),
             unstamped: gateway.log.unstamped(),
             stamping_failing_since: gateway.log.stamping_failing_since().map(UnixTime::to_rfc3339),
         };
-        let begun = Self::starting(gateway.conf.server.to_string(), now, String::new());
+        let begun = Self::without(&gateway.conf, started, now, phase, String::new());
+        let demo = begun.demo || gateway.keys.are_a_demonstration();
         let ready = reasons.is_empty();
-        Self { phase, ready, reasons, warnings, trust: Some(trust), jobs, log: Some(log), ..begun }
+        Self { demo, ready, reasons, warnings, trust: Some(trust), runs_out, jobs, log: Some(log), ..begun }
     }
 }
 
-fn trust(gateway: &Gateway, now: UnixTime, reasons: &mut Vec<String>, warnings: &mut Vec<String>) -> Trust {
-    let world = gateway.world();
+/// Why no call could be made now; none when it could.
+pub(super) fn reasons(gateway: &Gateway, world: &World, now: UnixTime, phase: Phase) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if phase == Phase::Draining {
+        reasons.push(DRAINING.to_owned());
+    }
     let conf = &world.conf;
     if !conf.is_valid_at(now) {
         reasons.push(format!(
-            "the global configuration of {} expired at {}",
+            "the global configuration of {} expired at {}; nothing is exchanged until it is renewed",
             conf.own_instance(),
             conf.expires()
         ));
     }
+    if let Err(error) = world.auth(now) {
+        reasons.push(error.to_string());
+    }
+    let members = members(world);
+    let errors: Vec<_> = members.iter().filter_map(|member| world.signer(member, now).err()).collect();
+    if members.is_empty() {
+        reasons.push(format!("{} names no client", gateway.conf.server_file.display()));
+    } else if errors.len() == members.len() {
+        // One member that can sign is enough: what others lack is a warning.
+        reasons.extend(errors.iter().map(ToString::to_string));
+    }
+    if let Err(error) = gateway.log.ready() {
+        reasons.push(match error {
+            LogError::Closed => LOG_FAILED.to_owned(),
+            other => other.to_string(),
+        });
+    }
+    reasons
+}
+
+/// The reason of a gateway that was told to stop.
+pub(super) const DRAINING: &str = "it was told to stop and is draining";
+/// The reason of a gateway whose log takes nothing any more.
+pub(super) const LOG_FAILED: &str =
+    "the message log takes no records since its disk failed; it is opened anew by a restart";
+
+fn members(world: &World) -> BTreeSet<&MemberId> {
+    world.server.clients().map(|client| &client.id.member).collect()
+}
+
+/// What is believed, what of it runs out, and what is not well.
+fn trust(gateway: &Gateway, world: &World, now: UnixTime) -> (Trust, Vec<Budget>, Vec<String>) {
+    let conf = &world.conf;
+    let (mut runs_out, mut warnings) = (Vec::new(), Vec::new());
+    let what = format!("global configuration of {}", conf.own_instance());
+    runs_out.push(budget(what, conf.expires(), now, "nothing is exchanged"));
+    let server = gateway.conf.server.to_string();
     let authentication = match world.auth(now) {
-        Ok(key) => key_report("authentication", &key.certificate, key.good_until),
-        Err(error) => {
-            reasons.push(error.to_string());
-            missing("authentication", &error)
+        Ok(key) => {
+            let then = "other gateways refuse this one";
+            runs_out.extend(of_certificate(
+                "authentication certificate",
+                &key.certificate,
+                key.good_until,
+                now,
+                then,
+            ));
+            key_report(server.clone(), &key.certificate, key.good_until)
         }
+        Err(error) => no_key(server.clone(), &error.reasons),
     };
     let own = conf.server(&gateway.conf.server);
     if own.is_none() {
-        warnings.push(format!("{} is not in the global configuration", gateway.conf.server));
+        warnings.push(format!("{server} is not in the global configuration"));
     }
-    let mut signing: Vec<KeyReport> = Vec::new();
-    let mut clients = Vec::new();
-    for client in world.server.clients() {
-        let registered = own.is_some_and(|server| conf.is_registered_on(&client.id, server));
-        if !registered {
-            warnings.push(format!("{} is not registered on this server", client.id));
-        }
-        clients.push(ClientReport { id: client.id.to_string(), registered, services: client.services.len() });
-        let member = client.id.member.to_string();
-        if signing.iter().any(|known| known.purpose == member) {
-            continue;
-        }
-        signing.push(match world.signer(&client.id.member, now) {
-            Ok(key) => key_report(&member, &key.material.certificate, key.good_until),
+    let mut signing = Vec::new();
+    for member in members(world) {
+        signing.push(match world.signer(member, now) {
+            Ok(key) => {
+                let certificate = &key.material.certificate;
+                let (what, then) = (format!("sign certificate of {member}"), "its messages are not signed");
+                runs_out.extend(of_certificate(&what, certificate, key.good_until, now, then));
+                key_report(member.to_string(), certificate, key.good_until)
+            }
             Err(error) => {
                 warnings.push(error.to_string());
-                missing(&member, &error)
+                no_key(member.to_string(), &error.reasons)
             }
         });
     }
-    if clients.is_empty() {
-        reasons.push("server.toml names no client".to_owned());
-    } else if signing.iter().all(|key| key.error.is_some()) {
-        reasons.push("no member with a client here can sign".to_owned());
-    }
-    Trust {
+    let clients: Vec<_> = world
+        .server
+        .clients()
+        .map(|client| ClientReport {
+            id: client.id.to_string(),
+            registered: own.is_some_and(|server| conf.is_registered_on(&client.id, server)),
+            services: client.services.len(),
+        })
+        .collect();
+    let strangers = clients.iter().filter(|client| !client.registered);
+    warnings.extend(strangers.map(|client| format!("{} is not registered on this server", client.id)));
+    let trust = Trust {
         instance: conf.own_instance().to_owned(),
         globalconf_version: conf.version(),
         globalconf_expires: conf.expires().to_rfc3339(),
-        globalconf_seconds_left: conf.expires().since(now).as_secs(),
         authentication,
         signing,
         clients,
-    }
+    };
+    (trust, runs_out, warnings)
 }
 
-fn key_report(
-    purpose: &str,
-    certificate: &saatkond_proto::trust::Certificate,
+fn budget(what: String, until: UnixTime, now: UnixTime, then: &str) -> Budget {
+    let seconds_left = until.since(now).as_secs();
+    Budget { what, until: until.to_rfc3339(), seconds_left, then: then.to_owned() }
+}
+
+/// A certificate's own end, and that of its OCSP responses where they end sooner.
+fn of_certificate(
+    what: &str,
+    certificate: &Certificate,
     good_until: UnixTime,
-) -> KeyReport {
+    now: UnixTime,
+    then: &str,
+) -> Vec<Budget> {
+    let mut budgets = vec![budget(what.to_owned(), certificate.not_after(), now, then)];
+    if good_until < certificate.not_after() {
+        budgets.push(budget(format!("OCSP responses of the {what}"), good_until, now, then));
+    }
+    budgets
+}
+
+/// How long time-stamping may go on failing, while it fails.
+fn stamping(gateway: &Gateway, now: UnixTime) -> Option<Budget> {
+    let since = gateway.log.stamping_failing_since()?;
+    let allowed = gateway.conf.timestamping.failure_allowed;
+    let what = format!("time-stamping, failing since {since}");
+    (!allowed.is_zero()).then(|| budget(what, since.plus(allowed), now, "messages are refused"))
+}
+
+fn key_report(of: String, certificate: &Certificate, good_until: UnixTime) -> KeyReport {
     KeyReport {
-        purpose: purpose.to_owned(),
+        of,
         certificate: Some(certificate.serial_text()),
         not_after: Some(certificate.not_after().to_rfc3339()),
         good_until: Some(good_until.to_rfc3339()),
@@ -240,22 +355,18 @@ fn key_report(
     }
 }
 
-fn missing(purpose: &str, error: &NoKey) -> KeyReport {
-    KeyReport {
-        purpose: purpose.to_owned(),
-        certificate: None,
-        not_after: None,
-        good_until: None,
-        error: Some(error.reasons.join("; ")),
-    }
+fn no_key(of: String, reasons: &[String]) -> KeyReport {
+    KeyReport { of, certificate: None, not_after: None, good_until: None, error: Some(reasons.join("; ")) }
 }
 
-fn job_report(name: &str, status: &crate::jobs::Status) -> JobReport {
+fn of_job(job: Job, status: &crate::jobs::Status) -> JobReport {
+    let error = status.last_error.as_ref();
     JobReport {
-        job: name.to_owned(),
+        job: job.name().to_owned(),
+        running: status.is_running,
         last_success: status.last_success.map(UnixTime::to_rfc3339),
-        last_error_at: status.last_error.as_ref().map(|(at, _)| at.to_rfc3339()),
-        last_error: status.last_error.as_ref().map(|(_, text)| text.clone()),
+        last_error_at: error.map(|(at, _)| at.to_rfc3339()),
+        last_error: error.map(|(_, text)| text.clone()),
         failures: status.failures,
         next_due: status.next_due.to_rfc3339(),
     }

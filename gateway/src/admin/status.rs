@@ -1,8 +1,8 @@
 //! `saatkond status`: asks the running gateway how it is.
 
 use super::cli::{Shown, refused};
-use super::report::{KeyReport, Phase, Report};
-use super::words::span;
+use super::report::{Budget, JobReport, KeyReport, Phase, Report};
+use super::words::{count, plain, span};
 use crate::conf::Conf;
 use crate::net::fetch::{self, Bounds};
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -10,7 +10,7 @@ use saatkond_proto::time::UnixTime;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long the gateway gets to answer.
+/// How long the gateway gets to answer, and how much it may say.
 const BOUNDS: Bounds =
     Bounds { connect: Duration::from_secs(2), whole: Duration::from_secs(5), bytes_max: 4 * 1024 * 1024 };
 
@@ -20,25 +20,24 @@ const BOUNDS: Bounds =
 /// [`Failure`].
 pub async fn status(shown: &Shown, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let conf = Conf::load(&shown.of.config).map_err(|error| refused(&error))?;
+    let file = conf.file.display();
     let address = conf.listen.health.ok_or_else(|| {
-        Failure::new(Exit::Configuration, "this gateway has no health port to ask (listen.health is \"off\")")
-            .hint("set listen.health in gateway.toml and restart")
+        let text = format!("cannot ask {}: `listen.health` is off in {file}", conf.server);
+        Failure::new(Exit::Configuration, text).hint("give it an address and restart the gateway")
     })?;
     let report = ask(reachable(address)).await.map_err(|why| {
-        Failure::new(
-            Exit::Unavailable,
-            format!("no answer from the gateway {} at {address}: {why}", conf.server),
-        )
-        .hint(format!("start it with `saatkond run --config {}`", shown.of.config.display()))
+        let text = format!("nothing runs here: no answer of {} at {address}: {why}", conf.server);
+        Failure::new(Exit::Unavailable, text).hint(format!("saatkond run --config {file}"))
     })?;
     if report.server != conf.server.to_string() {
-        let text = format!("the gateway at {address} is {}, expected {}", report.server, conf.server);
-        return Err(Failure::new(Exit::Unavailable, text).hint("two configurations share listen.health"));
+        let text = format!("at {address} answers {}, expected {}", plain(&report.server), conf.server);
+        return Err(Failure::new(Exit::Unavailable, text)
+            .hint(format!("another gateway has this address: set `listen.health` in {file}")));
     }
     if shown.json {
         streams.data(serde_json::to_string(&report).unwrap_or_default());
     } else {
-        lines(&report).into_iter().for_each(|line| streams.data(line));
+        streams.data(text(&report));
     }
     Ok(if report.ready { Exit::Done } else { Exit::NotWell })
 }
@@ -56,87 +55,114 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn ask(address: SocketAddr) -> Result<Report, String> {
     let answer = fetch::get(&format!("http://{address}/status"), None, BOUNDS).await;
     let answer = answer.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&answer.body).map_err(|error| format!("status {}: {error}", answer.status))
+    if answer.status != 200 {
+        return Err(format!("status {}, expected 200", answer.status));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| format!("it is no report of this version: {error}"))
 }
 
 /// What a person reads.
-fn lines(report: &Report) -> Vec<String> {
+fn text(report: &Report) -> String {
     let state = match (report.phase, report.ready) {
-        (Phase::Serving, true) => "serves",
-        (Phase::Serving, false) => "does not serve",
-        (Phase::Starting, _) => "is starting",
-        (Phase::Draining, _) => "is draining",
+        (Phase::Serving, true) => "ready",
+        (Phase::Serving, false) => "no call can be made",
+        (Phase::Starting, _) => "starting",
+        (Phase::Draining, _) => "draining",
     };
-    let mut lines = vec![format!("{} {state} (version {}, {})", report.server, report.version, report.time)];
-    lines.extend(report.reasons.iter().map(|reason| format!("  not ready: {reason}")));
-    lines.extend(report.warnings.iter().map(|warning| format!("  warning:   {warning}")));
     let now = UnixTime::from_rfc3339(&report.time);
+    let mut out = format!("{}  {state}", report.server);
+    let mut before = "";
+    let mut fact = |name: &'static str, text: &str| {
+        let shown = if name == before { "" } else { name };
+        out.push_str(format!("\n  {shown:<10}{}", plain(text)).trim_end());
+        before = name;
+    };
+    report.reasons.iter().for_each(|reason| fact("because", reason));
+    report.warnings.iter().for_each(|warning| fact("warning", warning));
+    fact("process", &process(report, now));
+    fact("doors", &doors(report));
     if let Some(trust) = &report.trust {
-        lines.push(format!(
-            "trust      configuration of {} (version {}) holds until {}{}",
-            trust.instance,
-            trust.globalconf_version,
-            trust.globalconf_expires,
-            left(now, Some(&trust.globalconf_expires)),
-        ));
-        lines.push(key_line("auth key", &trust.authentication, now));
-        lines.extend(trust.signing.iter().map(|key| key_line("sign key", key, now)));
+        let version = trust.globalconf_version;
+        fact("instance", &format!("{}, configuration version {version}", trust.instance));
+        fact("auth key", &key(&trust.authentication));
+        trust.signing.iter().for_each(|one| fact("sign key", &key(one)));
         for client in &trust.clients {
-            let registered = if client.registered { "registered" } else { "not registered" };
-            lines.push(format!("client     {} {registered}, services: {}", client.id, client.services));
+            let services = count(client.services as u64, "service", "services");
+            let registered = if client.registered { "" } else { ", not registered on this server" };
+            fact("clients", &format!("{}, {services}{registered}", client.id));
         }
     }
     if let Some(log) = &report.log {
-        let failing = log.stamping_failing_since.as_ref();
-        let failing = failing.map_or(String::new(), |since| format!(", stamping fails since {since}"));
-        lines.push(format!(
-            "log        records: {}, without a time-stamp: {}{failing}",
-            log.records, log.unstamped
-        ));
+        let records = count(log.records, "record", "records");
+        let unstamped = count(log.unstamped as u64, "message", "messages");
+        fact("log", &format!("{records}, {unstamped} without a time-stamp"));
     }
-    for job in &report.jobs {
-        let last = job.last_success.as_deref().unwrap_or("never");
-        let failures =
-            if job.failures == 0 { String::new() } else { format!(", failures: {}", job.failures) };
-        lines.push(format!("job        {:<12} last done {last}, next {}{failures}", job.job, job.next_due));
+    runs_out(&report.runs_out, &mut out);
+    if !report.jobs.is_empty() {
+        out.push_str("\n\njobs         last done           next");
+        report.jobs.iter().for_each(|one| out.push_str(&job(one, now)));
     }
-    lines
+    out
 }
 
-fn key_line(name: &str, key: &KeyReport, now: Option<UnixTime>) -> String {
-    let purpose = if key.purpose == "authentication" { "" } else { key.purpose.as_str() };
-    let space = if purpose.is_empty() { "" } else { " " };
-    match (&key.error, &key.good_until, &key.not_after) {
-        (None, Some(good), Some(end)) => {
-            let certificate = key.certificate.as_deref().unwrap_or_default();
-            format!(
-                "{name:<10} {purpose}{space}certificate {certificate} until {end}, status good until {good}{}",
-                left(now, Some(good))
-            )
-        }
-        (error, ..) => {
-            format!("{name:<10} {purpose}{space}none serves: {}", error.as_deref().unwrap_or("unknown"))
-        }
+fn process(report: &Report, now: Option<UnixTime>) -> String {
+    let up = now.zip(UnixTime::from_rfc3339(&report.started)).map(|(now, began)| span(now.since(began)));
+    let demo = if report.demo { ", with a demonstration's keys" } else { "" };
+    format!("pid {}, version {}, up {}{demo}", report.pid, report.version, up.unwrap_or_default())
+}
+
+fn doors(report: &Report) -> String {
+    let doors = &report.doors;
+    let all = [
+        ("clients", &doors.clients),
+        ("clients over TLS", &doors.clients_tls),
+        ("servers", &doors.servers),
+        ("OCSP", &doors.ocsp),
+    ];
+    let open = all.into_iter().filter_map(|(name, address)| Some(format!("{name} {}", address.as_ref()?)));
+    let open: Vec<String> = open.collect();
+    if open.is_empty() { "all shut".to_owned() } else { open.join(", ") }
+}
+
+fn key(key: &KeyReport) -> String {
+    match (&key.certificate, &key.error) {
+        (Some(certificate), _) => format!("{}, certificate {certificate}", key.of),
+        (None, error) => format!("{}, none serves: {}", key.of, error.as_deref().unwrap_or("unknown")),
     }
 }
 
-/// ` (3 h 12 min left)`, or nothing where a moment is not one.
-fn left(now: Option<UnixTime>, until: Option<&str>) -> String {
-    match (now, until.and_then(UnixTime::from_rfc3339)) {
-        (Some(now), Some(until)) => format!(" ({} left)", span(until.since(now))),
-        _ => String::new(),
+fn runs_out(budgets: &[Budget], out: &mut String) {
+    let width = budgets.iter().map(|budget| budget.what.chars().count()).max().unwrap_or(0);
+    if width == 0 {
+        return;
     }
+    out.push_str(&format!("\n\n{:<width$}  left          until", "runs out", width = width + 2));
+    for budget in budgets {
+        let left = match budget.seconds_left {
+            0 => "nothing".to_owned(),
+            seconds => span(Duration::from_secs(seconds)),
+        };
+        out.push_str(&format!("\n  {:<width$}  {left:<12}  {}", plain(&budget.what), budget.until));
+    }
+}
+
+fn job(job: &JobReport, now: Option<UnixTime>) -> String {
+    let since = |then: Option<&String>| now.zip(then.and_then(|text| UnixTime::from_rfc3339(text)));
+    let ago = |then: Option<&String>| since(then).map(|(now, then)| format!("{} ago", span(now.since(then))));
+    let done = ago(job.last_success.as_ref()).unwrap_or_else(|| "never".to_owned());
+    let next = match since(Some(&job.next_due)) {
+        _ if job.running => "running".to_owned(),
+        Some((now, due)) => format!("in {}", span(due.since(now))),
+        None => String::new(),
+    };
+    let mut line = format!("\n  {:<11}{done:<20}{next}", job.job);
+    if let (Some(error), true) = (&job.last_error, job.failures > 0) {
+        let times = count(u64::from(job.failures), "time", "times");
+        let ago = ago(job.last_error_at.as_ref()).unwrap_or_default();
+        line.push_str(&format!("\n{:13}failed {times}, last {ago}: {}", "", plain(error)));
+    }
+    line
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_door_open_to_all_is_reached_over_loopback() {
-        let all: SocketAddr = "0.0.0.0:5580".parse().unwrap();
-        assert_eq!(reachable(all).to_string(), "127.0.0.1:5580");
-        let one: SocketAddr = "127.0.2.1:1".parse().unwrap();
-        assert_eq!(reachable(one), one);
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, serde_json::Value) {
 #[tokio::test]
 async fn the_health_port_tells_when_a_call_could_be_made_and_why_not() {
     let land = Land::new("health", false).await;
-    let health = Health::starting("DEV/GOV/M1/TAX".to_owned(), land.clock.clone());
+    let health = Health::starting(&land.conf(), land.clock.clone());
     let door = Listener::bind("127.0.0.1:0".parse().unwrap(), 8).await.unwrap();
     let address = door.address();
     let (stopper, stop) = listen::stop();
@@ -47,7 +47,9 @@ async fn the_health_port_tells_when_a_call_could_be_made_and_why_not() {
     let report: Report = serde_json::from_value(body).unwrap();
     assert_eq!((report.phase, report.ready, report.jobs.len()), (Phase::Serving, true, Job::ALL.len()));
     let trust = report.trust.unwrap();
-    assert_eq!((trust.instance.as_str(), trust.globalconf_seconds_left), ("DEV", 600));
+    assert_eq!(trust.instance, "DEV");
+    let soonest = &report.runs_out[0];
+    assert_eq!((soonest.what.as_str(), soonest.seconds_left), ("global configuration of DEV", 600));
     assert!(trust.clients[0].registered && trust.authentication.error.is_none());
 
     gateway.log.set_timestamper_known(false);

@@ -82,7 +82,8 @@ impl Federation {
              [peers]\nport = {port}\nocsp_port = {ocsp_port}\nhead_start = \"5 s\"\n\
              [[peers.doors]]\nprovider = \"DEV/GOV/M2\"\nservers = [\"DEV/GOV/M2/HOME\", \"DEV/GOV/M2/EMBASSY\"]\n\
              [timeouts]\nconnect = \"10 s\"\nidle = \"20 s\"\nanswer = \"20 s\"\n\
-             fetch_connect = \"5 s\"\nfetch = \"10 s\"\ndrain = \"20 s\"\n",
+             fetch_connect = \"5 s\"\nfetch = \"10 s\"\ndrain = \"20 s\"\n\
+             [log]\nsegment = \"1 MiB\"\n",
             self.anchor().display(),
         ))
         .unwrap();

@@ -17,6 +17,37 @@
 //!
 //! | file | what it shows |
 //! |---|---|
-//! | `exchange` | an exchange from end to end: methods, bodies, headers, evidence |
+//! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
 
 mod exchange;
+
+use saatkond_tests::site::{ASKING, answering};
+use saatkond_tests::{Answer, Asked, Federation, Service, Site};
+
+/// A consumer's gateway, a provider's, and the service behind it.
+struct Pair {
+    tax: Site,
+    home: Site,
+    service: Service,
+    federation: Federation,
+}
+
+impl Pair {
+    /// The service `land` gives these answers.
+    async fn answering(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with(answer, "", "").await
+    }
+
+    /// As [`Pair::answering`], with further lines of `gateway.toml` for the consumer's gateway and the provider's.
+    async fn with(
+        answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        of_tax: &str,
+        of_home: &str,
+    ) -> Self {
+        let service = Service::start(answer).await;
+        let federation = Federation::new().await;
+        let home = federation.open_with("HOME", &answering(&service.url("/api")), of_home).await;
+        let tax = federation.open_with("TAX", ASKING, of_tax).await;
+        Self { tax, home, service, federation }
+    }
+}

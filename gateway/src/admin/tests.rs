@@ -1,3 +1,5 @@
+//! The commands and the health port, against a whole instance on loopback.
+
 use super::check::{State, findings};
 use super::health::Health;
 use super::report::{Phase, Report};

@@ -8,9 +8,11 @@ use saatkond::messagelog::{Direction, Entry, Kind, LogReader, MessageLog, Policy
 use saatkond_proto::id::MemberId;
 use saatkond_proto::signature::SignatureParts;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tokio::task::JoinSet;
 
 /// How often the process is killed; `SAATKOND_KILL_ROUNDS` says otherwise, for long runs.
 const ROUNDS: usize = 8;
@@ -45,25 +47,31 @@ impl Record for Item {
 
 /// Writes until it is killed; tells each record's number and query once it was acknowledged.
 #[tokio::main]
-async fn write_until_killed(dir: &Path) {
+async fn write_until_killed(dir: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut policy = Policy::default();
     policy.log.segment = 256 << 10;
-    let log = MessageLog::open(dir, Clock::system(), policy).unwrap();
-    let mut callers = tokio::task::JoinSet::new();
+    let log = MessageLog::open(dir, Clock::system(), policy)?;
+    let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let log = log.clone();
-        callers.spawn(async move {
-            for count in 0.. {
-                // Some bodies lie in the record, some in a file of their own.
-                let length = if count % 9 == 8 { 70_000 } else { 200 + 37 * caller };
-                let query = format!("{}-{caller}-{count}", std::process::id());
-                let body = Spooled::from_bytes(vec![u8::try_from(caller).unwrap(); length].into());
-                let number = log.record(Item { query: query.clone(), body }).await.unwrap().number();
-                writeln!(std::io::stdout(), "acknowledged {number} {query}").unwrap();
-            }
-        });
+        callers.spawn(call(log.clone(), caller));
     }
-    callers.join_all().await;
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn call(log: MessageLog, caller: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
+    for count in 0.. {
+        // Some bodies lie in the record, some in a file of their own.
+        let length = if count % 9 == 8 { 70_000 } else { 200 + 37 * caller };
+        let query = format!("{}-{caller}-{count}", std::process::id());
+        let body = Spooled::from_bytes(vec![7; length].into());
+        let number = log.record(Item { query: query.clone(), body }).await?.number();
+        let line = format!("acknowledged {number} {query}\n");
+        std::io::stdout().write_all(line.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// A directory that is gone when the test is.
@@ -78,7 +86,8 @@ impl Drop for Dir {
 #[test]
 fn what_was_acknowledged_survives_the_kill_of_its_process() {
     if let Some(dir) = std::env::var_os("SAATKOND_KILL_DIR") {
-        return write_until_killed(Path::new(&dir));
+        write_until_killed(Path::new(&dir)).unwrap();
+        return;
     }
     let rounds = std::env::var("SAATKOND_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let dir = Dir(std::env::temp_dir().join(format!("saatkond-kill-{}", std::process::id())));

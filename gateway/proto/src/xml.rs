@@ -76,6 +76,7 @@ fn gate(text: &str, bytes_max: usize) -> Result<(), XmlError> {
     let mut reader = Reader::from_str(text);
     let mut namespaces: Vec<usize> = Vec::new();
     let mut in_scope = 0;
+    let mut first = true;
     loop {
         match reader.read_event().map_err(|e| XmlError::Malformed(e.to_string()))? {
             Event::Start(tag) => {
@@ -90,14 +91,18 @@ fn gate(text: &str, bytes_max: usize) -> Result<(), XmlError> {
             Event::End(_) => in_scope -= namespaces.pop().unwrap_or(0),
             Event::DocType(_) => return Err(XmlError::Doctype),
             Event::Eof => return Ok(()),
-            Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::GeneralRef(_) => {}
+            Event::Decl(_) if first => {}
+            Event::Decl(_) => return Err(misplaced_declaration()),
+            Event::PI(pi) if pi.target().eq_ignore_ascii_case("xml") => return Err(misplaced_declaration()),
+            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) | Event::GeneralRef(_) => {}
         }
+        first = false;
     }
+}
+
+/// Spec: XML 1.0 §2.6. The strict parser looks for the declaration followed by a space only.
+fn misplaced_declaration() -> XmlError {
+    XmlError::Malformed("an XML declaration stands where none may".to_owned())
 }
 
 /// Holds a start tag against the bounds; tells how many namespaces it declares.
@@ -202,6 +207,20 @@ mod tests {
             ["<a/><b/>", "<a>", "<a b='1' b='2'/>", "<a>&x;</a>", "<p:a/>", "", "<a>\u{1}</a>", "<a b='<'/>"]
         {
             assert!(matches!(admit(text, 1 << 20), Err(XmlError::Malformed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_declaration_stands_first_or_nowhere() {
+        for text in ["<?xml version='1.0'?><a/>", "<?xml\nversion='1.0'?><a/>", "<?xml-stylesheet x?><a/>"] {
+            assert!(admit(text, 1 << 20).is_ok(), "{text:?}");
+        }
+        for target in ["xml version='1.0'", "xml\nx", "xml", "XML x", "xMl\tx"] {
+            for text in
+                [format!("<a><?{target}?></a>"), format!("<a/><?{target}?>"), format!(" <?{target}?><a/>")]
+            {
+                assert!(matches!(admit(&text, 1 << 20), Err(XmlError::Malformed(_))), "{text:?}");
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 //! | [`peer`] | a gateway that a test plays: as consumer's, as provider's |
 //! | [`wire`] | HTTP/1.1 read and written by hand |
 //! | [`seen`] | what a fake was told, to be waited for |
+//! | [`vectors`] | the project's own vectors: their form, their verdicts, their making |
 //! | [`directory`] | a directory that goes with the test |
 //!
 //! Nothing here sleeps: whoever needs something to have happened waits for it, within [`PATIENCE`].
@@ -22,6 +23,7 @@ pub mod peer;
 pub mod seen;
 pub mod service;
 pub mod site;
+pub mod vectors;
 pub mod wire;
 
 pub use caller::{Ask, Caller, Heard};

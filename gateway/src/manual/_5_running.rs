@@ -13,8 +13,8 @@
 //! 2. binds all doors; one that is taken ends it with 69. Connections that come from now on wait;
 //! 3. opens the health port;
 //! 4. opens keys, `server.toml`, message log and spool. The log is read whole once, and every record's sum is checked;
-//! 5. takes the stored global configuration if it still holds, else fetches it, and tries again every five seconds;
-//! 6. serves, and runs its jobs.
+//! 5. takes the stored global configuration if it still holds, else fetches it, again and again, at most 15 seconds apart;
+//! 6. serves, and runs its jobs. The log line `ready` says when a call can be made, with the addresses of all doors.
 //!
 //! A gateway never makes an identity by itself: without `keys/keys.toml` it does not start.
 //!
@@ -24,14 +24,15 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /health/live` | 200 while the process runs |
+//! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps (the message log's disk failed), with the reason |
 //! | `GET /health/ready` | 200 when a call could be made now, else 503, with `reasons` |
 //! | `GET /status` | 200, all that `saatkond status` shows, as JSON |
 //!
 //! Ready means: started and not draining; the global configuration holds; the authentication key serves (its certificate
 //! is registered, valid, and good by OCSP); at least one member with a client here can sign; the message log takes records.
 //! What is not well and does not stop everybody stands under `warnings`: a client that is not registered, a member that
-//! cannot sign, a job that fails.
+//! cannot sign, a job that fails. Under `runs_out` stands what stops working by itself and when, the soonest first. A change
+//! of readiness is logged: `ready`, or `no call can be made` with the reasons.
 //!
 //! `saatkond status --config gateway.toml` ends with 0 when ready, 1 when not, 69 when nobody answers.
 //!
@@ -77,7 +78,9 @@
 //! `fault told to another gateway`, with what a stranger is not told (`source`), and with `detail`, the UUID that the
 //! caller was given: who complains can be found by it.
 //!
-//! Lines of level `error` want somebody's hand. One with `alarm=true` is a bug of ours: a panic that ended one exchange.
+//! Lines of level `error` want somebody's hand. A panic is a bug of ours. One in an exchange ends that exchange, with a line
+//! that has `alarm=true`; one in the message log, the keys or the jobs ends the process with 70, for nobody knows what it
+//! left behind.
 //!
 //! # Exit codes
 //!

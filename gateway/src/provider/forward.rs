@@ -11,6 +11,7 @@ use crate::net::message;
 use crate::net::pool::{AskError, Connection};
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
 use saatkond_proto::fault::{Fault, Leaf, Side};
+use saatkond_proto::message::rest;
 use std::time::Duration;
 
 /// What our information system answered.
@@ -43,7 +44,7 @@ pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<An
     };
     let sent = body.filter(|_| request.method.carries_body());
     let headers: Vec<_> = request.service_headers().collect();
-    let make = || http_request(request.method.name(), &place, &headers, sent);
+    let make = || http_request(request.method, &place, &headers, sent);
     let call = async {
         let mut connection = dial::open_service(gateway, &place, rules).await?;
         let answer = match connection.ask(make()?).await {
@@ -70,7 +71,7 @@ pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<An
 }
 
 fn http_request(
-    method: &str,
+    method: rest::Method,
     place: &Place,
     headers: &[(&str, Vec<u8>)],
     body: Option<&Spooled>,
@@ -80,13 +81,17 @@ fn http_request(
         outgoing = outgoing.spooled(body);
     }
     let mut request = HttpRequest::new(outgoing);
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(message::internal)?;
+    *request.method_mut() = Method::from_bytes(method.name().as_bytes()).map_err(message::internal)?;
     *request.uri_mut() = place.target.parse().map_err(message::internal)?;
     let lines = request.headers_mut();
     lines.insert(header::HOST, HeaderValue::from_str(&place.authority).map_err(message::internal)?);
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(message::internal)?;
         lines.append(name, HeaderValue::from_bytes(value).map_err(message::internal)?);
+    }
+    if body.is_none_or(Spooled::is_empty) && method.carries_body() {
+        // Services ask for it, and hyper does not say it. Seen: message-path §2.15.
+        lines.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     Ok(request)
 }

@@ -24,13 +24,14 @@ pub fn admit(
     head: &RequestHead,
     caller: &Caller,
 ) -> Result<Request, Fault> {
-    if !head.target.starts_with("/r1/") {
-        return Err(no_rest(head));
-    }
     let now = gateway.now();
+    // Before all else, whatever is asked. Seen: message-path §1.2.
     if !world.conf.is_valid_at(now) {
         let detail = format!("the global configuration expired at {}", world.conf.expires());
         return Err(Fault::new(Leaf::GlobalConfOutdated, detail));
+    }
+    if !head.target.starts_with("/r1/") {
+        return Err(no_rest(head));
     }
     world.auth(now).map_err(|error| {
         let detail = "this security server has no authentication certificate that serves";

@@ -313,6 +313,8 @@ fn refused(status: u16, why: &str) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::sized().bytes(page));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
+    headers
+        .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("must-revalidate,no-cache,no-store"));
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html;charset=iso-8859-1"));
     headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response

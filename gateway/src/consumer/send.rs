@@ -104,7 +104,13 @@ pub async fn send(
                 gateway.net.health.failed(&door);
                 last = Some(fault);
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                // Who said no, whole, can be asked again. What was not read to its end is not ready, and goes.
+                if matches!(fault.code, Code::Foreign(_)) {
+                    gateway.net.gateways.give(connection);
+                }
+                return Err(fault);
+            }
         }
     }
 }

@@ -1,0 +1,369 @@
+//! The recorded instance, alive on loopback: its members, keys and authorities, with our gateways in the places of the
+//! two real servers.
+//!
+//! ```text
+//! player ─► SS1 (ours) ══► relay ══► SS2 (ours) ─► service
+//!              └────── OCSP responder ─────┘
+//! ```
+//!
+//! The clock stands inside the recording. The relay counts connections.
+
+use crate::http;
+use crate::recording::{Flavour, Recordings};
+use crate::service::Service;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use saatkond::Gateway;
+use saatkond::clock::Clock;
+use saatkond::conf::Conf;
+use saatkond::jobs::{self, Job, Jobs};
+use saatkond::net::Doors;
+use saatkond::net::listen::{Listener, Stopper, stop};
+use saatkond_proto::crypto::SigningKey;
+use saatkond_proto::globalconf::{GlobalConf, Instance, layout};
+use saatkond_proto::time::UnixTime;
+use saatkond_proto::trust::Certificate;
+use saatkond_proto::trust::ocsp::{Answer, Status, parse_request, respond};
+use saatkond_tests::directory::Directory;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+
+/// 2026-11-24T08:00:00Z: the recording goes on.
+const NOW: UnixTime = UnixTime::from_secs(1_795_507_200);
+/// How long the global configuration holds at the server at which it is to expire.
+const SHORT: Duration = Duration::from_secs(600);
+const SS1: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 21);
+const SS2: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 22);
+
+/// What is special about a bed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Circumstance {
+    /// Nothing.
+    None,
+    /// The global configuration of the consumer's server has expired.
+    ConsumerExpired,
+    /// The global configuration of the provider's server has expired.
+    ProviderExpired,
+    /// The provider's server refuses connections.
+    PeerRefuses,
+    /// The provider's server does not answer when it is connected to.
+    PeerSilent,
+}
+
+/// Both gateways and what is around them.
+pub(crate) struct Bed {
+    /// Where the consumer's information systems knock.
+    pub(crate) clients: SocketAddr,
+    /// The provider's information system.
+    pub(crate) service: Service,
+    relay: Relay,
+    consumer: Served,
+    provider: Served,
+    _silent: Option<Silent>,
+}
+
+impl Bed {
+    pub(crate) async fn open(recordings: &Recordings, flavour: Flavour, circumstance: Circumstance) -> Self {
+        let service = Service::open().await;
+        let made = Maker { recordings, flavour, responder: responder(recordings).await };
+        let expires =
+            |at| if circumstance == at { NOW.plus(SHORT) } else { NOW.plus(Duration::from_secs(86_400)) };
+        let provider = made
+            .serve(
+                Side::Provider,
+                &provider_conf(),
+                &provider_offers(service.address),
+                expires(Circumstance::ProviderExpired),
+            )
+            .await;
+        let relay = Relay::open(provider.servers.unwrap()).await;
+        let silent = match circumstance {
+            Circumstance::PeerSilent => Some(Silent::open().await),
+            _ => None,
+        };
+        let port = match circumstance {
+            Circumstance::PeerRefuses => refusing_port().await,
+            _ => silent.as_ref().map_or(relay.port, |silent| silent.port),
+        };
+        let consumer = made
+            .serve(
+                Side::Consumer,
+                &consumer_conf(port, provider.ocsp.unwrap().port()),
+                CONSUMER_OFFERS,
+                expires(Circumstance::ConsumerExpired),
+            )
+            .await;
+        match circumstance {
+            Circumstance::ConsumerExpired => consumer.clock.advance(SHORT + Duration::from_secs(1)),
+            Circumstance::ProviderExpired => provider.clock.advance(SHORT + Duration::from_secs(1)),
+            _ => {}
+        }
+        Self { clients: consumer.clients.unwrap(), service, relay, consumer, provider, _silent: silent }
+    }
+
+    /// How many connections the consumer's gateway has opened to the provider's.
+    pub(crate) fn connections(&self) -> usize {
+        self.relay.count.load(Ordering::SeqCst)
+    }
+
+    /// Closes all doors, and waits for what is under way.
+    pub(crate) async fn close(self) {
+        self.consumer.close().await;
+        self.provider.close().await;
+    }
+}
+
+//------------ the gateways --------------------------------------------------
+
+#[derive(Clone, Copy)]
+enum Side {
+    Consumer,
+    Provider,
+}
+
+/// One gateway that serves.
+struct Served {
+    clock: Clock,
+    clients: Option<SocketAddr>,
+    servers: Option<SocketAddr>,
+    ocsp: Option<SocketAddr>,
+    stopper: Stopper,
+    serving: JoinHandle<()>,
+    _dir: Directory,
+}
+
+impl Served {
+    async fn close(self) {
+        self.stopper.stop();
+        self.serving.await.unwrap();
+    }
+}
+
+const TIMEOUTS: &str = "[timeouts]\nconnect = \"1 s\"\nidle = \"10 s\"\nanswer = \"20 s\"\nfetch_connect = \"5 s\"\n\
+    fetch = \"5 s\"\ndrain = \"10 s\"\n";
+
+fn provider_conf() -> String {
+    format!(
+        "version = 1\nserver = \"DEV/GOV/M2/SS2\"\nstate = \".\"\n[listen]\nclients = \"off\"\n\
+         servers = \"{SS2}:0\"\nocsp = \"{SS2}:0\"\nhealth = \"off\"\n{TIMEOUTS}"
+    )
+}
+
+fn consumer_conf(port: u16, ocsp_port: u16) -> String {
+    format!(
+        "version = 1\nserver = \"DEV/GOV/M1/SS1\"\nstate = \".\"\n[listen]\nclients = \"{SS1}:0\"\n\
+         servers = \"off\"\nocsp = \"off\"\nhealth = \"off\"\n\
+         [peers]\nport = {port}\nocsp_port = {ocsp_port}\n{TIMEOUTS}"
+    )
+}
+
+/// `CONSUMER` and `OTHER` come over HTTP, the two others must not.
+const CONSUMER_OFFERS: &str = "version = 1\n\
+    [[client]]\nid = \"DEV/GOV/M1\"\nconnection = \"http\"\n\
+    [[client]]\nid = \"DEV/GOV/M1/CONSUMER\"\nconnection = \"http\"\n\
+    [[client]]\nid = \"DEV/GOV/M1/OTHER\"\nconnection = \"http\"\n\
+    [[client]]\nid = \"DEV/GOV/M1/TLSONLY\"\nconnection = \"https\"\n\
+    [[client]]\nid = \"DEV/GOV/M1/TLSCERT\"\nconnection = \"mutual-tls\"\ncertificates = [\"is-client.crt\"]\n";
+
+fn provider_offers(service: SocketAddr) -> String {
+    let all = "allow = [{ client = \"DEV/GOV/M1/CONSUMER\" }]\n";
+    let land = format!("http://{service}/land");
+    // A name that no resolver is asked for: its label is longer than any may be.
+    let nohost = format!("http://{}.invalid/land", "n".repeat(64));
+    let mut text =
+        "version = 1\n[[client]]\nid = \"DEV/GOV/M2/REGISTER\"\nconnection = \"http\"\n".to_owned();
+    for (code, url, more) in [
+        ("land", land.as_str(), all),
+        ("secret", &land, ""),
+        ("limited", &land, ""),
+        ("off", &land, &format!("enabled = false\nnotice = \"Closed for maintenance\"\n{all}")),
+        ("dead", "http://127.0.0.1:1/land", all),
+        ("nohost", &nohost, all),
+        ("slow", &land, &format!("timeout = \"500 ms\"\n{all}")),
+        ("api", &land, &format!("kind = \"openapi\"\n{all}")),
+    ] {
+        text.push_str(&format!("[[client.service]]\ncode = \"{code}\"\nurl = \"{url}\"\n{more}"));
+        if code == "limited" {
+            text.push_str("[[client.service.endpoint]]\nmethod = \"GET\"\npath = \"/open/*\"\n");
+            text.push_str(all);
+        }
+    }
+    text
+}
+
+/// Makes gateways of a flavour's keys.
+struct Maker<'a> {
+    recordings: &'a Recordings,
+    flavour: Flavour,
+    responder: SocketAddr,
+}
+
+impl Maker<'_> {
+    async fn serve(&self, side: Side, gateway: &str, offers: &str, expires: UnixTime) -> Served {
+        let dir = Directory::new("recorded");
+        let own = match side {
+            Side::Consumer => "ss1",
+            Side::Provider => "ss2",
+        };
+        self.write_keys(&dir.path().join("keys"), own);
+        fs::copy(self.recordings.key("is-client.crt"), dir.path().join("is-client.crt")).unwrap();
+        fs::write(dir.path().join("server.toml"), offers).unwrap();
+        let conf = Arc::new(Conf::from_toml(gateway, &dir.path().join("gateway.toml")).unwrap());
+        let clock = Clock::wound(NOW);
+        let opened = jobs::open(conf, clock.clone()).unwrap();
+        let gateway = Arc::new(opened.gateway(self.globalconf(expires)));
+        Jobs::new(Arc::clone(&gateway)).run(Job::Ocsp).await;
+        gateway.world().auth(NOW).unwrap();
+        let doors = Doors::bind(&gateway.conf).await.unwrap();
+        let address = |door: &Option<Listener>| door.as_ref().map(Listener::address);
+        let (clients, servers, ocsp) =
+            (address(&doors.clients), address(&doors.servers), address(&doors.ocsp));
+        let (stopper, stop) = stop();
+        let serving = tokio::spawn(Gateway::serve(gateway, doors, stop));
+        Served { clock, clients, servers, ocsp, stopper, serving, _dir: dir }
+    }
+
+    fn write_keys(&self, to: &Path, own: &str) {
+        fs::create_dir_all(to).unwrap();
+        let mut index = "version = 1\n".to_owned();
+        for usage in ["auth", "sign"] {
+            let recorded = format!("{}-{own}-{usage}", self.flavour.name());
+            let key = to.join(format!("{usage}.key.pem"));
+            fs::write(&key, fs::read(self.recordings.key(&format!("{recorded}.key"))).unwrap()).unwrap();
+            fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+            let certificate = fs::read(self.recordings.key(&format!("{recorded}.crt"))).unwrap();
+            fs::write(to.join(format!("{usage}.cert.pem")), certificate).unwrap();
+            index.push_str(&format!("[[key]]\nname = \"{usage}\"\nuse = \"{usage}\"\n"));
+        }
+        fs::write(to.join("keys.toml"), index).unwrap();
+    }
+
+    /// The recorded global configuration, with the addresses moved to loopback.
+    fn globalconf(&self, expires: UnixTime) -> GlobalConf {
+        let dir = self.recordings.materials().join("globalconf");
+        let mut files = BTreeMap::new();
+        for name in [
+            "instance-identifier",
+            "DEV/shared-params.xml",
+            "DEV/shared-params.xml.metadata",
+            "DEV/private-params.xml",
+            "DEV/private-params.xml.metadata",
+        ] {
+            files.insert(name.to_owned(), fs::read(dir.join(name)).unwrap());
+        }
+        let stored = layout::load(&files).unwrap();
+        let moved = |mut instance: Instance| {
+            instance.expires = expires;
+            for server in &mut instance.shared.servers {
+                server.address = if server.id.code == "SS1" { SS1 } else { SS2 }.to_string();
+            }
+            for ca in &mut instance.shared.cas {
+                for authority in std::iter::once(&mut ca.top).chain(&mut ca.intermediates) {
+                    authority
+                        .ocsp
+                        .iter_mut()
+                        .for_each(|ocsp| ocsp.url = format!("http://{}/", self.responder));
+                }
+            }
+            instance
+        };
+        GlobalConf::new(&stored.own_instance, stored.instances.into_iter().map(moved).collect()).unwrap()
+    }
+}
+
+//------------ what stands around them ---------------------------------------
+
+/// The OCSP responder of the two authorities: every certificate is good.
+async fn responder(recordings: &Recordings) -> SocketAddr {
+    let certificate =
+        |name: &str| Certificate::from_der(&pem(&recordings.key(&format!("{name}.crt")))).unwrap();
+    let desks = [("ca", "ocsp"), ("ica", "iocsp")].map(|(authority, own)| {
+        let key = SigningKey::from_pkcs8(&pem(&recordings.key(&format!("{own}.key")))).unwrap();
+        (certificate(authority), certificate(own), key)
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Ok(Some(asked)) = http::read_request(&mut stream, &mut Vec::new()).await else { continue };
+            let question = parse_request(&asked.body).unwrap().questions.remove(0);
+            let (_, own, key) = desks.iter().find(|(authority, ..)| question.is_of(authority)).unwrap();
+            let answer = Answer { question, status: Status::Good, this_update: NOW, next_update: None };
+            let body = respond(&[answer], own, key, NOW, None).unwrap();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\nContent-Length: {}\r\n\
+                 Connection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    address
+}
+
+/// The first block of a PEM file.
+fn pem(file: &Path) -> Vec<u8> {
+    let text = fs::read_to_string(file).unwrap();
+    let lines = text.lines().skip_while(|l| !l.starts_with("-----BEGIN")).skip(1);
+    let base64: String = lines.take_while(|l| !l.starts_with("-----END")).collect();
+    STANDARD.decode(base64).unwrap()
+}
+
+/// Stands at SS2's address and passes connections on.
+struct Relay {
+    port: u16,
+    count: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    async fn open(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind((SS2, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let count: Arc<AtomicUsize> = Arc::default();
+        let counting = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                counting.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(to).await {
+                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        });
+        Self { port, count }
+    }
+}
+
+/// A port of SS2 on which nobody listens.
+async fn refusing_port() -> u16 {
+    TcpListener::bind((SS2, 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+/// A port of SS2 that leaves whoever connects without an answer: its queue is full, and nobody empties it.
+struct Silent {
+    port: u16,
+    _listener: TcpListener,
+    _waiting: TcpStream,
+}
+
+impl Silent {
+    async fn open() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((SS2, 0).into()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting = TcpStream::connect(address).await.unwrap();
+        Self { port: address.port(), _listener: listener, _waiting: waiting }
+    }
+}

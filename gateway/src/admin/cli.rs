@@ -1,6 +1,7 @@
 //! The commands of one gateway: `run`, `check`, `status`, `messages`.
 
 use super::messages;
+use crate::clock::Clock;
 use crate::conf::{Conf, ConfError};
 use clap::{Args, Subcommand};
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -161,7 +162,7 @@ fn moment(text: &str) -> Result<UnixTime, String> {
 pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     match command {
         Command::Run(of) => super::run::run(&of.config).await,
-        Command::Check(shown) => super::check::check(&shown.of.config, shown.json, streams),
+        Command::Check(shown) => super::check::check(&shown.of.config, shown.json, &Clock::system(), streams),
         Command::Status(shown) => super::status::status(&shown, streams).await,
         Command::Messages(messages) => match *messages {
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),

@@ -2,6 +2,7 @@
 
 use crate::conf::{Conf, Format};
 use saatkond_ca::exit::{Exit, Failure};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -46,18 +47,23 @@ const FATAL_THREADS: [&str; 2] = ["log-writer", "signing"];
 /// Rooms after a panic in which nothing may go on: what they hold may be half changed.
 const FATAL_ROOMS: [&str; 3] = ["messagelog", "keys", "jobs"];
 
-/// Lets a panic in the message log, the keys or the jobs end the process. Any other ends its exchange alone.
+/// Makes a line of the log of each panic, and lets one in the message log, the keys or the jobs end the process. Any
+/// other ends its exchange alone.
 pub(super) fn end_on_fatal_panics() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        before(panic);
+    std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
+        let thread = thread.name().unwrap_or_default();
         let file = panic.location().map_or("", |location| location.file());
-        if is_fatal(thread.name().unwrap_or_default(), file) {
-            tracing::error!(thread = thread.name(), file, "panic in what nothing works without: ending");
+        let at = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str();
+        // Empty unless RUST_BACKTRACE asks for it.
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        let is_fatal = is_fatal(thread, file);
+        tracing::error!(thread, at, why, backtrace, is_fatal, "panic");
+        if is_fatal {
             end();
         }
-        tracing::error!(file, "panic: the exchange ends");
     }));
 }
 

@@ -6,6 +6,7 @@
 //! ```
 
 use super::bind;
+use super::check;
 use super::cli::refused;
 use super::health::{self, Health};
 use super::output;
@@ -65,6 +66,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(conf: Arc<Conf>, clock: Clock, stop: Stop) -> Result<Exit, Failure> {
+    let anchor = check::anchor(&conf)?;
+    tracing::debug!(file = %conf.anchor.display(), sha224 = anchor, "configuration anchor");
     // All doors before anything is opened: two processes never share a directory by half.
     let doors = Doors::bind(&conf).await.map_err(|error| bind::failure(&error, &conf.file))?;
     let door = match conf.listen.health {

@@ -119,30 +119,3 @@ async fn a_gateway_opens_becomes_ready_drains_and_leaves_its_stores_closed() {
     assert_eq!(running.await.unwrap().unwrap(), Exit::Done);
     drop(crate::jobs::open(conf, land.clock.clone()).unwrap());
 }
-
-#[tokio::test]
-async fn check_tells_everything_that_run_would_refuse() {
-    let land = Land::new("check", false).await;
-    let file = land.tax().join("gateway.toml");
-    fs::write(&file, "version = 1\nserver = \"DEV/GOV/M1/TAX\"\nstate = \".\"\n").unwrap();
-    let states = || findings(&file).into_iter().map(|f| (f.what.clone(), f)).collect::<Vec<_>>();
-    let refused = || {
-        states()
-            .into_iter()
-            .filter(|(_, f)| f.state == State::Refused)
-            .map(|(what, _)| what)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(refused(), [""; 0], "{:?}", states());
-    fs::write(land.tax().join("server.toml"), "version = 1\n[[client]]\nid = \"x\"\n").unwrap();
-    fs::write(land.tax().join("configuration-anchor.xml"), "<no/>").unwrap();
-    fs::remove_file(land.tax().join("keys/auth.cert.pem")).unwrap();
-    assert_eq!(refused(), ["server.toml", "configuration anchor", "keys"]);
-    fs::write(&file, "version = 1\n").unwrap();
-    assert_eq!(refused(), ["gateway.toml"]);
-    let (mut out, mut talk) = (Vec::new(), Vec::new());
-    let mut streams = saatkond_ca::exit::Streams::new(&mut out, &mut talk);
-    assert_eq!(super::check::check(&file, true, &mut streams).unwrap(), Exit::Configuration);
-    let told: serde_json::Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!(told["findings"][0]["state"], "refused");
-}

@@ -4,7 +4,7 @@ use super::cli::{Shown, refused};
 use super::report::{Budget, JobReport, KeyReport, Phase, Report};
 use super::words::{count, plain, span};
 use crate::conf::Conf;
-use crate::net::fetch::{self, Bounds};
+use crate::net::fetch::{self, Answer, Bounds};
 use saatkond_ca::exit::{Exit, Failure, Streams};
 use saatkond_proto::time::UnixTime;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,9 +25,15 @@ pub async fn status(shown: &Shown, streams: &mut Streams<'_>) -> Result<Exit, Fa
         let text = format!("cannot ask {}: `listen.health` is off in {file}", conf.server);
         Failure::new(Exit::Configuration, text).hint("give it an address and restart the gateway")
     })?;
-    let report = ask(reachable(address)).await.map_err(|why| {
-        let text = format!("nothing runs here: no answer of {} at {address}: {why}", conf.server);
+    let url = format!("http://{}/status", reachable(address));
+    let answer = fetch::get(&url, None, BOUNDS).await.map_err(|error| {
+        let text = format!("nothing runs here: no answer of {}: {error}", conf.server);
         Failure::new(Exit::Unavailable, text).hint(format!("saatkond run --config {file}"))
+    })?;
+    let report = read(&answer).map_err(|why| {
+        let text = format!("at {address} answers something else than {}: {why}", conf.server);
+        Failure::new(Exit::Unavailable, text)
+            .hint(format!("set `listen.health` in {file} to an address that nobody else has"))
     })?;
     if report.server != conf.server.to_string() {
         let text = format!("at {address} answers {}, expected {}", plain(&report.server), conf.server);
@@ -52,13 +58,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn ask(address: SocketAddr) -> Result<Report, String> {
-    let answer = fetch::get(&format!("http://{address}/status"), None, BOUNDS).await;
-    let answer = answer.map_err(|error| error.to_string())?;
+fn read(answer: &Answer) -> Result<Report, String> {
     if answer.status != 200 {
         return Err(format!("status {}, expected 200", answer.status));
     }
-    serde_json::from_slice(&answer.body).map_err(|error| format!("it is no report of this version: {error}"))
+    serde_json::from_slice(&answer.body).map_err(|error| format!("no report of this version: {error}"))
 }
 
 /// What a person reads.
@@ -99,7 +103,7 @@ fn text(report: &Report) -> String {
     }
     runs_out(&report.runs_out, &mut out);
     if !report.jobs.is_empty() {
-        out.push_str("\n\njobs         last done           next");
+        out.push_str("\n\njobs           last done         next");
         report.jobs.iter().for_each(|one| out.push_str(&job(one, now)));
     }
     out
@@ -139,7 +143,7 @@ fn runs_out(budgets: &[Budget], out: &mut String) {
     out.push_str(&format!("\n\n{:<width$}  left          until", "runs out", width = width + 2));
     for budget in budgets {
         let left = match budget.seconds_left {
-            0 => "nothing".to_owned(),
+            0 => "has run out".to_owned(),
             seconds => span(Duration::from_secs(seconds)),
         };
         out.push_str(&format!("\n  {:<width$}  {left:<12}  {}", plain(&budget.what), budget.until));
@@ -155,13 +159,15 @@ fn job(job: &JobReport, now: Option<UnixTime>) -> String {
         Some((now, due)) => format!("in {}", span(due.since(now))),
         None => String::new(),
     };
-    let mut line = format!("\n  {:<11}{done:<20}{next}", job.job);
-    if let (Some(error), true) = (&job.last_error, job.failures > 0) {
+    let mut line = format!("\n  {:<13}{done:<18}{next:<18}", job.job);
+    if job.failures > 0 {
         let times = count(u64::from(job.failures), "time", "times");
-        let ago = ago(job.last_error_at.as_ref()).unwrap_or_default();
-        line.push_str(&format!("\n{:13}failed {times}, last {ago}: {}", "", plain(error)));
+        line.push_str(&format!(
+            "failed {times}, last {}",
+            ago(job.last_error_at.as_ref()).unwrap_or_default()
+        ));
     }
-    line
+    line.trim_end().to_owned()
 }
 
 #[cfg(test)]

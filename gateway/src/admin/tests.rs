@@ -1,6 +1,5 @@
 //! The commands and the health port, against a whole instance on loopback.
 
-use super::check::{State, findings};
 use super::health::Health;
 use super::report::{Phase, Report};
 use crate::jobs::{Job, Jobs};
@@ -8,7 +7,6 @@ use crate::net::fetch::{self, Bounds};
 use crate::net::listen::{self, Listener};
 use crate::testbed::Land;
 use saatkond_ca::exit::Exit;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

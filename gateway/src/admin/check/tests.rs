@@ -1,3 +1,5 @@
+//! What `check` says, letter by letter.
+
 use super::*;
 use crate::testbed::{Land, NOW};
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! What is said of a message log, letter by letter.
+
 use super::*;
 use crate::admin::cli::{Command, run};
 use crate::admin::words;

@@ -94,10 +94,11 @@ impl Bed {
             Circumstance::PeerRefuses => refusing_port().await,
             _ => silent.as_ref().map_or(relay.port, |silent| silent.port),
         };
+        let connect = if silent.is_some() { "500 ms" } else { "10 s" };
         let consumer = made
             .serve(
                 Side::Consumer,
-                &consumer_conf(port, provider.ocsp.unwrap().port()),
+                &consumer_conf(port, provider.ocsp.unwrap().port(), connect),
                 CONSUMER_OFFERS,
                 expires(Circumstance::ConsumerExpired),
             )
@@ -148,21 +149,28 @@ impl Served {
     }
 }
 
-const TIMEOUTS: &str = "[timeouts]\nconnect = \"1 s\"\nidle = \"10 s\"\nanswer = \"20 s\"\nfetch_connect = \"5 s\"\n\
-    fetch = \"5 s\"\ndrain = \"10 s\"\n";
+/// Time enough on a machine that does much else; only where nobody answers is it waited for.
+fn timeouts(connect: &str) -> String {
+    format!(
+        "[timeouts]\nconnect = \"{connect}\"\nidle = \"20 s\"\nanswer = \"20 s\"\nfetch_connect = \"10 s\"\n\
+         fetch = \"10 s\"\ndrain = \"10 s\"\n"
+    )
+}
 
 fn provider_conf() -> String {
     format!(
         "version = 1\nserver = \"DEV/GOV/M2/SS2\"\nstate = \".\"\n[listen]\nclients = \"off\"\n\
-         servers = \"{SS2}:0\"\nocsp = \"{SS2}:0\"\nhealth = \"off\"\n{TIMEOUTS}"
+         servers = \"{SS2}:0\"\nocsp = \"{SS2}:0\"\nhealth = \"off\"\n{}",
+        timeouts("10 s")
     )
 }
 
-fn consumer_conf(port: u16, ocsp_port: u16) -> String {
+fn consumer_conf(port: u16, ocsp_port: u16, connect: &str) -> String {
     format!(
         "version = 1\nserver = \"DEV/GOV/M1/SS1\"\nstate = \".\"\n[listen]\nclients = \"{SS1}:0\"\n\
          servers = \"off\"\nocsp = \"off\"\nhealth = \"off\"\n\
-         [peers]\nport = {port}\nocsp_port = {ocsp_port}\n{TIMEOUTS}"
+         [peers]\nport = {port}\nocsp_port = {ocsp_port}\n{}",
+        timeouts(connect)
     )
 }
 

@@ -15,6 +15,7 @@ use saatkond_proto::time::UnixTime;
 use saatkond_proto::transport::read::Expect;
 use saatkond_proto::transport::write::{self, Part};
 use saatkond_proto::trust::Certificate;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -285,7 +286,7 @@ pub struct Door {
     pub connected: Seen<SocketAddr>,
     /// What was asked at its OCSP port.
     pub ocsp_asked: Seen<Head>,
-    manner: Arc<Mutex<Manner>>,
+    script: Arc<Script>,
     running: Vec<JoinHandle<()>>,
 }
 
@@ -366,7 +367,7 @@ impl Door {
     ) -> Self {
         let shows = federation.auth(code);
         let good = federation.good(&shows.certificate);
-        let manner = Arc::new(Mutex::new(Manner::new(shows, &[good])));
+        let manner = Mutex::new(Manner::new(shows, &[good]));
         let (received, connected, ocsp_asked) = (Seen::default(), Seen::default(), Seen::default());
         let address = federation.address(code);
         let socket = TcpSocket::new_v4().unwrap();
@@ -377,17 +378,17 @@ impl Door {
         let listener = socket.listen(64).unwrap();
         let ocsp_listener = TcpListener::bind((address, federation.ocsp_port)).await.unwrap();
         let script = Arc::new(Script {
-            play: Box::new(play),
+            play: Mutex::new(Arc::new(play)),
             received: received.clone(),
             connected: connected.clone(),
             ocsp_asked: ocsp_asked.clone(),
-            manner: Arc::clone(&manner),
+            manner,
         });
         let running = vec![
             tokio::spawn(Arc::clone(&script).gateways(listener)),
-            tokio::spawn(script.ocsp(ocsp_listener)),
+            tokio::spawn(Arc::clone(&script).ocsp(ocsp_listener)),
         ];
-        Self { received, connected, ocsp_asked, manner, running }
+        Self { received, connected, ocsp_asked, script, running }
     }
 
     /// Answers each request with a letter that `signer` signed.
@@ -402,7 +403,12 @@ impl Door {
 
     /// Behaves otherwise from now on.
     pub fn behave(&self, change: impl FnOnce(&mut Manner)) {
-        change(&mut self.manner.lock().unwrap());
+        change(&mut self.script.manner.lock().unwrap());
+    }
+
+    /// Answers otherwise from now on.
+    pub fn plays(&self, play: impl Fn(&Received) -> Play + Send + Sync + 'static) {
+        *self.script.play.lock().unwrap() = Arc::new(play);
     }
 
     /// Shows another certificate, with this answer for it at the OCSP port.
@@ -415,11 +421,17 @@ impl Door {
 }
 
 struct Script {
-    play: Box<dyn Fn(&Received) -> Play + Send + Sync>,
+    play: Mutex<Arc<dyn Fn(&Received) -> Play + Send + Sync>>,
     received: Seen<Received>,
     connected: Seen<SocketAddr>,
     ocsp_asked: Seen<Head>,
-    manner: Arc<Mutex<Manner>>,
+    manner: Mutex<Manner>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
 }
 
 impl Script {
@@ -455,7 +467,8 @@ impl Script {
             let content_type = head.line("content-type").unwrap_or_default();
             let Ok(message) = Opened::read(content_type, Expect::RestRequest, &body) else { return };
             let received = self.received.add(Received { connection, head, message });
-            let said = match (self.play)(&received) {
+            let play = Arc::clone(&*self.play.lock().unwrap());
+            let said = match play(&received) {
                 Play::Letter(letter) => wire.say(&letter_answer(&letter)).await,
                 Play::Bytes(bytes) => wire.say(&bytes).await,
                 Play::Last(bytes) => {

@@ -10,6 +10,9 @@ use saatkond::messagelog::LogReader;
 use saatkond::messagelog::reader::Found;
 use saatkond::net::Doors;
 use saatkond::net::listen::{Listener, Stopper, stop};
+use saatkond::world::World;
+use saatkond_proto::globalconf::{GlobalConf, SharedParams, layout};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,6 +139,39 @@ impl Site {
     pub async fn refresh(&self) {
         self.run(Job::GlobalConf).await;
         self.run(Job::Ocsp).await;
+    }
+
+    /// Lets it believe something else of the instance than it fetched: what our own tools would not publish.
+    pub fn believe(&self, change: impl FnOnce(&mut SharedParams)) {
+        let mut files = BTreeMap::new();
+        let stored = self.gateway.conf.globalconf_dir();
+        for folder in [stored.clone(), stored.join("DEV")] {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_file() {
+                    let name = path.strip_prefix(&stored).unwrap().to_str().unwrap().to_owned();
+                    files.insert(name, std::fs::read(path).unwrap());
+                }
+            }
+        }
+        let mut instances = layout::load(&files).unwrap().instances;
+        change(&mut instances[0].shared);
+        let (gateway, world) = (&self.gateway, self.gateway.world());
+        gateway.world.swap(World::new(
+            &gateway.conf.server,
+            Arc::new(GlobalConf::new("DEV", instances).unwrap()),
+            Arc::clone(&world.server),
+            Arc::clone(&world.statuses),
+            &gateway.keys,
+            gateway.now(),
+        ));
+    }
+
+    /// As [`Site::believe`], that a server shows these certificates besides its own.
+    pub fn register(&self, code: &str, certificates: &[&Holder]) {
+        self.believe(|shared| {
+            let server = shared.servers.iter_mut().find(|server| server.id.code == code).unwrap();
+            certificates.iter().for_each(|holder| server.register(holder.certificate.der()));
+        });
     }
 
     /// Where its files lie.

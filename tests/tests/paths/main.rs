@@ -18,8 +18,14 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
+//! | `consumer` | each check of the consumer's gateway, made to fail |
+//! | `provider` | each check of the provider's gateway, made to fail |
+//! | `spoiled` | messages spoiled in one thing each |
 
+mod consumer;
 mod exchange;
+mod provider;
+mod spoiled;
 
 use saatkond_tests::site::{ASKING, answering};
 use saatkond_tests::{Answer, Asked, Federation, Service, Site};

@@ -21,7 +21,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One thing that was looked at.
@@ -130,6 +130,11 @@ fn of_failure(what: &str, failure: Failure) -> Finding {
     }
 }
 
+/// A path without the `.` that a relative directory brings.
+fn shown(path: &Path) -> String {
+    path.components().collect::<PathBuf>().display().to_string()
+}
+
 fn log_lines(conf: &Conf) -> Finding {
     let variable = std::env::var(output::VARIABLE).ok();
     match output::filter(conf, variable.as_deref()) {
@@ -194,7 +199,7 @@ fn keys(conf: &Conf, found: &mut Vec<Finding>) -> Option<Keys> {
             )
             .hint("make keys of your own: whoever has this demonstration's may speak in your name"),
         ),
-        None => ok("keys", format!("{}: {certificates}", dir.display())),
+        None => ok("keys", format!("{}: {certificates}", shown(&dir))),
     });
     if conf.listen.clients_tls.is_some() && keys.internal_tls().is_none() {
         let failure = Failure::new(Exit::Configuration, "no key of use internal-tls is kept")
@@ -224,7 +229,7 @@ fn server(conf: &Conf, found: &mut Vec<Finding>) -> Option<ServerConf> {
 fn log(conf: &Conf, is_running: bool) -> Finding {
     let dir = conf.log_dir();
     if !dir.exists() {
-        return ok("message log", format!("{} will be made", dir.display()));
+        return ok("message log", format!("{} will be made", shown(&dir)));
     }
     match LogReader::open(&dir) {
         Ok(reader) => {
@@ -232,7 +237,7 @@ fn log(conf: &Conf, is_running: bool) -> Finding {
             let records = count(numbers.end.saturating_sub(numbers.start), "record", "records");
             let unstamped = count(reader.unstamped() as u64, "message", "messages");
             let running = if is_running { ", and this gateway runs" } else { "" };
-            let text = format!("{}: {records}, {unstamped} without a time-stamp{running}", dir.display());
+            let text = format!("{}: {records}, {unstamped} without a time-stamp{running}", shown(&dir));
             ok("message log", text)
         }
         Err(error) => of_failure("message log", Failure::new(Exit::Disk, error.to_string())),
@@ -243,9 +248,9 @@ fn log(conf: &Conf, is_running: bool) -> Finding {
 fn state(conf: &Conf) -> Finding {
     let probe = conf.state.join(format!(".check-{}.tmp", std::process::id()));
     match File::create(&probe).and_then(|_| fs::remove_file(&probe)) {
-        Ok(()) => ok("state", format!("{} can be written to", conf.state.display())),
+        Ok(()) => ok("state", format!("{} can be written to", shown(&conf.state))),
         Err(error) => {
-            let text = format!("{} cannot be written to: {error}", conf.state.display());
+            let text = format!("{} cannot be written to: {error}", shown(&conf.state));
             let hint = "run this as the user that runs the gateway, and give that user the directory";
             of_failure("state", Failure::new(Exit::Disk, text).hint(hint))
         }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::testbed::{Land, NOW};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A directory to be checked, and its file.

@@ -17,11 +17,15 @@ use saatkond_proto::signature::{self, SignatureParts, Verified};
 use saatkond_proto::transport::read::{self, Expect};
 use saatkond_proto::transport::{self};
 
+/// Header lines of an answer: more than that no HTTP client reads. Ours.
+const HEADERS_MAX: usize = 300;
+
 /// An answer that came whole, and is not judged yet.
 #[derive(Debug)]
 pub struct Answer {
     block: Vec<u8>,
     rest: Rest,
+    announced: DigestAlgorithm,
 }
 
 /// An answer that is signed by the provider and answers what we asked. Only [`check`] makes one.
@@ -106,14 +110,14 @@ pub async fn receive(
         return Err(Fault::foreign(Side::Peer, fault));
     }
     let inbound = Inbound::new(&content_type, Expect::RestResponse, &mut body)?;
-    let algorithm = text(transport::HASH_ALGORITHM);
-    if algorithm.as_deref().and_then(DigestAlgorithm::from_name).is_none() {
+    let announced = text(transport::HASH_ALGORITHM);
+    let Some(announced) = announced.as_deref().and_then(DigestAlgorithm::from_name) else {
         let detail = "the answer does not say with which algorithm its parts are digested".to_owned();
         return Err(peer(Leaf::InternalError, detail));
-    }
+    };
     let (start, inbound) = inbound.start().await?;
     let rest = inbound.rest(&gateway.spool).await?;
-    Ok(Answer { block: start.block, rest })
+    Ok(Answer { block: start.block, rest, announced })
 }
 
 /// Holds an answer against the question: signed by the provider, every part covered, ids and request hash the same.
@@ -123,9 +127,9 @@ pub async fn receive(
 /// # Errors
 /// [`Fault`].
 pub async fn check(gateway: &Gateway, world: &World, call: &Call, answer: Answer) -> Result<Matched, Fault> {
-    let Answer { block, rest } = answer;
+    let Answer { block, rest, announced } = answer;
     let Call { request, body } = call;
-    let unverified = rest.unverified(&block).await?;
+    let unverified = rest.unverified(&block, announced).await?;
     let provider = &request.service.client;
     let verified = signature::verify(unverified, provider, &world.conf, gateway.now()).map_err(|error| {
         let code = error.code().under(Leaf::SignatureVerification);
@@ -137,6 +141,10 @@ pub async fn check(gateway: &Gateway, world: &World, call: &Call, answer: Answer
         let code = Code::of(Leaf::InternalError).under(Leaf::ServiceFailed);
         Fault { code, ..Fault::new(Leaf::InternalError, error.to_string()) }.at(Side::Peer).because(error)
     })?;
+    if response.headers.iter().count() > HEADERS_MAX {
+        let detail = format!("the answer has more than {HEADERS_MAX} headers");
+        return Err(Fault::new(Leaf::InternalError, detail).under(Leaf::ServiceFailed).at(Side::Peer));
+    }
     let block_digest = DigestAlgorithm::Sha512.digest(request.block());
     let hash = rest::request_hash(&block_digest, body.as_ref().map(Spooled::digest));
     response.answers(request, &hash).map_err(|error| {

@@ -40,7 +40,7 @@ pub async fn ask(gateway: &Gateway, asked: &mut Exchange, account: &mut Account)
     let body = admit::spool(gateway, &mut asked.body).await?; // so that another door may be sent the same bytes
     let call = Call { request, body };
     let answer = send(gateway, &world, route, call, account).await?; // signed, recorded, answered, Matched
-    let answer = gateway.log.record(answer).await?; // → Recorded
+    let answer = message::record(gateway, answer).await?; // → Recorded
     reply::reply(&answer)
 }
 

@@ -124,7 +124,7 @@ async fn sign(
     account.bytes += call.body.as_ref().map_or(0, Spooled::len);
     let parts = message::part_digests(call.request.block(), call.body.as_ref());
     let proof = message::sign(gateway, world, &call.request.client.member, parts).await?;
-    Ok(gateway.log.record(Signed { call, proof }).await?)
+    message::record(gateway, Signed { call, proof }).await
 }
 
 /// Whether a call that failed like this may be brought to another door.

@@ -21,6 +21,8 @@ const DISCARDING_MAX: Duration = Duration::from_secs(30);
 pub struct Incoming {
     body: hyper::body::Incoming,
     idle: Duration,
+    /// Whether the sender waits to be told to go on.
+    is_awaited: bool,
 }
 
 /// A body that did not come whole.
@@ -47,7 +49,13 @@ pub enum BodyError {
 impl Incoming {
     /// Wraps hyper's body; `idle` is how long the next piece may take.
     pub(crate) const fn new(body: hyper::body::Incoming, idle: Duration) -> Self {
-        Self { body, idle }
+        Self { body, idle, is_awaited: false }
+    }
+
+    /// Says that the sender waits for `100 Continue`, which it is sent when the first piece is asked for.
+    pub(crate) const fn awaited(mut self, is_awaited: bool) -> Self {
+        self.is_awaited = is_awaited;
+        self
     }
 
     /// The next piece; `None` at the end.
@@ -58,6 +66,7 @@ impl Incoming {
     /// # Cancel safety
     /// A dropped call loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.is_awaited = false;
         loop {
             let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
             match frame.map_err(|_| BodyError::Late { allowed: self.idle })? {
@@ -87,7 +96,8 @@ impl Incoming {
 
     /// Lets the rest go by, within bounds, while an answer is on its way: who still sends would else not see it.
     pub fn discard(mut self) {
-        if self.body.is_end_stream() {
+        // Who was not told to go on sends nothing.
+        if self.is_awaited || self.body.is_end_stream() {
             return;
         }
         tokio::spawn(async move {

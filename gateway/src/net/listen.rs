@@ -294,7 +294,7 @@ where
     let head = number.and_then(|number| heads.take(number));
     match head {
         Some(Ok(head)) => {
-            let body = Incoming::new(request.into_body(), idle);
+            let body = Incoming::new(request.into_body(), idle).awaited(head.expects_continue);
             match service.oneshot(Exchange { head, body, caller }).await {
                 Ok(response) => response,
                 Err(impossible) => match impossible {},

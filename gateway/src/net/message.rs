@@ -4,7 +4,7 @@ use super::body::{BodyError, Incoming, Outgoing};
 use super::outward::Lane;
 use super::random;
 use crate::Gateway;
-use crate::messagelog::{Spool, SpoolError, Spooled};
+use crate::messagelog::{Record, Recorded, Spool, SpoolError, Spooled};
 use crate::world::World;
 use bytes::Bytes;
 use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
@@ -15,9 +15,14 @@ use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
 use saatkond_proto::transport::write::{Part, WriteError, Writer};
 use saatkond_proto::trust::ocsp::Response;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The name of a REST body among the parts. Spec: message-path §3.2.
 pub const BODY: &str = "/attachment1";
+
+/// How long a signature or a record may take. Seen: X-Road waits 60 s for a signature.
+const KEEPING_MAX: Duration = Duration::from_secs(60);
 
 /// A message that comes in.
 #[derive(Debug)]
@@ -132,15 +137,21 @@ impl<'a> Inbound<'a> {
 }
 
 impl Rest {
-    /// What is to be verified: the digests of block and body, with the algorithms that the signature names.
+    /// What is to be verified: the digests of block and body, with the algorithm that the sender announced and those
+    /// that the signature names.
+    ///
+    /// Seen: message-path §0.3; a hash chain is held against the announced algorithm alone.
     ///
     /// # Errors
     /// [`Fault`] when the spool fails.
-    pub async fn unverified(&self, block: &[u8]) -> Result<Unverified, Fault> {
-        let mut parts = part_digests(block, self.body.as_ref());
+    pub async fn unverified(&self, block: &[u8], announced: DigestAlgorithm) -> Result<Unverified, Fault> {
+        let of_message = (MESSAGE.to_owned(), announced);
+        let of_body = self.body.as_ref().map(|_| (BODY.to_owned(), announced));
         // Where a signature cannot be read, its verification says so.
         let named = signature::outline(&self.signature).map(|o| o.parts).unwrap_or_default();
-        for PartDigest { name, algorithm, .. } in named {
+        let named = named.into_iter().map(|part| (part.name, part.algorithm));
+        let mut parts: Vec<PartDigest> = Vec::new();
+        for (name, algorithm) in std::iter::once(of_message).chain(of_body).chain(named) {
             if parts.iter().any(|p| p.name == name && p.algorithm == algorithm) {
                 continue;
             }
@@ -161,6 +172,9 @@ impl Rest {
 }
 
 async fn digest_of(body: &Spooled, algorithm: DigestAlgorithm) -> Result<Vec<u8>, Fault> {
+    if algorithm == DigestAlgorithm::Sha512 {
+        return Ok(body.digest().to_vec());
+    }
     let (mut hasher, mut reader) = (Hasher::new(algorithm), body.reader());
     while let Some(piece) = reader.next().await.map_err(unspooled)? {
         hasher.update(&piece);
@@ -193,9 +207,22 @@ pub async fn sign(
         Fault::new(Leaf::CannotCreateSignature, detail).because(error)
     };
     let signer = world.signer(member, at).map_err(no_key)?;
-    let unsigned =
-        |error| Fault::new(Leaf::CannotCreateSignature, "the message could not be signed").because(error);
-    gateway.keys.sign(signer, parts, at).await.map_err(unsigned)
+    let fault = || Fault::new(Leaf::CannotCreateSignature, "the message could not be signed");
+    match timeout(KEEPING_MAX, gateway.keys.sign(signer, parts, at)).await {
+        Ok(signed) => signed.map_err(|error| fault().because(error)),
+        Err(late) => Err(fault().because(late)),
+    }
+}
+
+/// Records a message, within a deadline.
+///
+/// # Errors
+/// [`Fault`]; nothing may then be told to anyone.
+pub async fn record<T: Record>(gateway: &Gateway, item: T) -> Result<Recorded<T>, Fault> {
+    let late = |late| {
+        Fault::new(Leaf::LoggingFailed, "the message log did not take the record in time").because(late)
+    };
+    Ok(timeout(KEEPING_MAX, gateway.log.record(item)).await.map_err(late)??)
 }
 
 //------------ Envelope ------------------------------------------------------
@@ -296,8 +323,12 @@ pub(crate) fn unspooled(error: SpoolError) -> Fault {
 }
 
 fn unexpected(event: &Event<'_>) -> Fault {
-    tracing::debug!(?event, "unexpected part");
-    no_message()
+    match event {
+        Event::Soap { .. } => {
+            Fault::new(Leaf::InvalidMessage, "this security server does not carry SOAP messages")
+        }
+        _ => no_message(),
+    }
 }
 
 fn no_message() -> Fault {

@@ -114,7 +114,7 @@ impl PeerError {
     pub fn at_provider(self) -> Fault {
         let leaf = match &self {
             Self::Path(PathError::NotApproved { .. }) => Leaf::InternalError,
-            Self::UnreadableStatus(_) => Leaf::IoError,
+            Self::UnreadableStatus(OcspError::Malformed(_)) => Leaf::IoError,
             _ => Leaf::SslAuthenticationFailed,
         };
         self.fault(Code::of(leaf).under(Leaf::ServiceFailed))

@@ -122,6 +122,30 @@ async fn what_may_not_be_asked_ends_in_its_code() {
 }
 
 #[tokio::test]
+async fn who_is_refused_is_not_told_to_send_a_body() {
+    let land = Land::new().await;
+    let tax = land.tax().await;
+    let head = "POST /r1/DEV/GOV/M9/X/y HTTP/1.1\r\nHost: x\r\nX-Road-Client: DEV/GOV/M1/TAX\r\n\
+                Expect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    let heard = say(&tax, head.as_bytes()).await;
+    assert_eq!(
+        (heard.status, heard.header("x-road-error")),
+        (500, Some("server.clientproxy.unknown_member"))
+    );
+    // Whoever sends it unasked is heard out, and hears the answer.
+    let body = large(300_000);
+    let mut request = request("POST", "x", "", &body);
+    let at = request.windows(2).position(|w| w == b"M2").unwrap();
+    request[at + 1] = b'9';
+    let heard = say(&tax, &request).await;
+    assert_eq!(
+        (heard.status, heard.header("x-road-error")),
+        (500, Some("server.clientproxy.unknown_member"))
+    );
+    tax.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_home_leaves_the_question_to_the_embassy() {
     let service = Service::answering(OK).await;
     let land = Land::new().await;

@@ -1,9 +1,9 @@
 //! May this client call this service: [`Head`] → [`Permitted`].
 
 use super::receive::Head;
-use crate::Gateway;
 use crate::conf::Service;
 use crate::world::World;
+use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::message::rest::Request;
 
@@ -11,6 +11,7 @@ use saatkond_proto::message::rest::Request;
 #[derive(Debug)]
 pub struct Permitted {
     request: Request,
+    announced: DigestAlgorithm,
     service: Service,
     /// Certificates of which an https service must show one; `None` where any will do.
     pinned: Option<Vec<Vec<u8>>>,
@@ -21,6 +22,12 @@ impl Permitted {
     #[must_use]
     pub const fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// With what the sender says that its parts are digested.
+    #[must_use]
+    pub const fn announced(&self) -> DigestAlgorithm {
+        self.announced
     }
 
     /// The service, as it was configured at that moment.
@@ -45,9 +52,8 @@ impl Permitted {
 ///
 /// # Errors
 /// [`Fault`] with `unknown_service`, `access_denied` or `service_disabled`.
-pub fn authorise(gateway: &Gateway, world: &World, head: Head) -> Result<Permitted, Fault> {
-    let _ = gateway;
-    let Head { request } = head;
+pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
+    let Head { request, announced } = head;
     let id = &request.service;
     let Some((client, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
         return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {id}")));
@@ -61,5 +67,5 @@ pub fn authorise(gateway: &Gateway, world: &World, head: Head) -> Result<Permitt
         return Err(Fault::new(Leaf::ServiceDisabled, format!("Service {id} is disabled: {notice}")));
     }
     let pinned = service.verify_tls.then(|| client.certificates.clone());
-    Ok(Permitted { service: service.clone(), pinned, request })
+    Ok(Permitted { service: service.clone(), pinned, request, announced })
 }

@@ -50,10 +50,10 @@ pub async fn answer(
 ) -> Result<Response<Outgoing>, Fault> {
     let world = gateway.world(); // one picture, kept to the end
     let (head, inbound) = receive_head(gateway, &world, asked, account).await?; // who asks whom for what, by which peer
-    let permitted = authorise(gateway, &world, head)?; // Head → Permitted: only now may it fill our spool
+    let permitted = authorise(&world, head)?; // Head → Permitted: only now may it fill our spool
     let whole = receive_rest(gateway, permitted, inbound).await?;
     let proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
-    let request = gateway.log.record(proven).await?; // → Recorded
+    let request = message::record(gateway, proven).await?; // → Recorded
     let answered = forward(gateway, &request).await?; // takes that and nothing else
     seal(gateway, &world, &request, answered, account).await // sign, record, stream
 }

@@ -19,6 +19,8 @@ use saatkond_proto::transport::{self, read::Expect};
 #[derive(Debug)]
 pub struct Head {
     pub(super) request: Request,
+    /// With what the sender says that its parts are digested.
+    pub(super) announced: DigestAlgorithm,
 }
 
 /// A permitted request that came whole, and is not verified yet.
@@ -95,12 +97,13 @@ pub async fn receive_head<'a>(
     }
     // Of several headers the first counts. Seen: message-path §2.6.
     let header = |name| head.headers.all(name).next();
-    if header(transport::MESSAGE_TYPE) != Some(transport::MESSAGE_TYPE_REST) {
-        return Err(Fault::new(Leaf::InvalidMessage, "this security server does not carry SOAP messages"));
-    }
     let content_type = header("content-type").unwrap_or_default();
-    if header(transport::HASH_ALGORITHM).and_then(DigestAlgorithm::from_name).is_none() {
+    let Some(announced) = header(transport::HASH_ALGORITHM).and_then(DigestAlgorithm::from_name) else {
         return Err(Fault::new(Leaf::InternalError, "Could not get hash algorithm identifier from message"));
+    };
+    if header(transport::MESSAGE_TYPE) != Some(transport::MESSAGE_TYPE_REST) {
+        Inbound::new(content_type, Expect::SoapRequest, body)?.start().await?;
+        return Err(Fault::new(Leaf::MissingSoap, "the message is neither REST nor SOAP"));
     }
     let inbound = Inbound::new(content_type, Expect::RestRequest, body)?;
     let (start, inbound) = inbound.start().await?;
@@ -132,7 +135,7 @@ pub async fn receive_head<'a>(
         let detail = format!("the message is for another security server than {}", gateway.conf.server);
         return Err(Fault::new(Leaf::InvalidSecurityServer, detail).under(Leaf::ServiceFailed));
     }
-    Ok((Head { request }, inbound))
+    Ok((Head { request, announced }, inbound))
 }
 
 /// Reads all that follows the block; the body goes to the spool.
@@ -157,7 +160,7 @@ pub async fn receive_rest(
 pub async fn verify(gateway: &Gateway, world: &World, whole: Whole) -> Result<Proven, Fault> {
     let Whole { permitted, rest } = whole;
     let request = permitted.request();
-    let unverified = rest.unverified(request.block()).await?;
+    let unverified = rest.unverified(request.block(), permitted.announced()).await?;
     let verified = signature::verify(unverified, &request.client, &world.conf, gateway.now());
     let verified = verified.map_err(|error| {
         let code = error.code().under(Leaf::SignatureVerification);

@@ -80,7 +80,7 @@ pub async fn seal(
         service: asked.service.clone(),
         request_id: asked.request_id.clone(),
     };
-    let sealed = gateway.log.record(sealed).await?;
+    let sealed = message::record(gateway, sealed).await?;
     let envelope = Envelope {
         part: Part::RestResponse,
         statuses: &[],

@@ -7,6 +7,7 @@
 //! | [`server_v1`] | `server.toml` as written |
 //! | [`server`] | `server.toml` as used: clients, services, rights, local groups |
 //! | [`doors`] | in which order the security servers of a provider are asked |
+//! | [`version`] | versions of other gateways |
 //! | [`units`] | durations and sizes |
 
 pub mod doors;
@@ -14,10 +15,12 @@ pub mod server;
 pub mod server_v1;
 pub mod units;
 pub mod v1;
+pub mod version;
 
 pub use doors::{Order, Preferred};
 pub use server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject};
 pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
+pub use version::{Oldest, Version};
 
 use saatkond_proto::globalconf::locations::Federations;
 use saatkond_proto::id::ServerId;

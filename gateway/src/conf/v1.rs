@@ -5,6 +5,7 @@
 
 use super::doors::{Order, Preferred};
 use super::units::{bytes, span};
+use super::version::Oldest;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -116,6 +117,8 @@ pub struct Peers {
     /// In order `fastest`: how long the one that was fastest is asked first; `0 s` asks all each time. Default: `1 h`.
     #[serde(deserialize_with = "span")]
     pub fastest_kept: Duration,
+    /// Oldest version of other gateways whose requests are answered, such as `7.6.0`; `off` for any. Default: `off`.
+    pub oldest: Oldest,
     /// Idle connections kept to one gateway. Default: `32`.
     pub idle_connections_max: usize,
 }
@@ -286,6 +289,7 @@ impl Default for Peers {
             doors: Vec::new(),
             head_start: Duration::from_secs(1),
             fastest_kept: Duration::from_secs(3600),
+            oldest: Oldest(None),
             idle_connections_max: 32,
         }
     }

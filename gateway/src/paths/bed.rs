@@ -53,6 +53,8 @@ pub(super) struct Land {
     pub(super) shared: SharedParams,
     /// Lines for `[peers]` of the consumer.
     pub(super) peers: String,
+    /// The same for the provider.
+    pub(super) peers_of_provider: String,
     /// The key and certificate of an information system that TLSCERT registered.
     pub(super) client: Holder,
     /// What every gateway shows to information systems, and a service in TLS to its gateway.
@@ -115,6 +117,7 @@ impl Land {
             ports,
             shared,
             peers: String::new(),
+            peers_of_provider: String::new(),
             client,
             internal,
             certificates: "certificates = [\"internal.pem\"]\n".to_owned(),
@@ -176,7 +179,8 @@ impl Land {
             offered("slow", &format!("http://{}/", self.silent), &format!("timeout = \"200 ms\"\n{tax}")),
         ];
         let (address, auth) = if code == "HOME" { (HOME, &self.home) } else { (EMBASSY, &self.embassy) };
-        self.serve((&door(code), address, auth, &self.sign), &server_toml.concat(), "").await
+        self.serve((&door(code), address, auth, &self.sign), &server_toml.concat(), &self.peers_of_provider)
+            .await
     }
 
     async fn serve(

@@ -320,3 +320,20 @@ async fn a_peer_whose_certificate_was_revoked_is_asked_nothing() {
     assert_eq!(taken.try_recv().unwrap_or_default(), b"", "something was sent to a revoked peer");
     assert_eq!(tax.stop().await.log.len(), 0);
 }
+
+#[tokio::test]
+async fn a_version_that_is_too_old_is_not_served() {
+    let service = Service::answering(OK).await;
+    let mut land = Land::new().await;
+    let tax = land.tax().await;
+    for (oldest, code) in
+        [("7.6.0", None), ("7.8.1", Some("server.serverproxy.client_proxy_version_not_supported"))]
+    {
+        land.peers_of_provider = format!("oldest = \"{oldest}\"");
+        let home = land.land("HOME", service.address).await;
+        let heard = say(&tax, &request("POST", "land", "", b"{}")).await;
+        assert_eq!(heard.header("x-road-error"), code, "{oldest} {heard:?}");
+        home.stop().await;
+    }
+    tax.stop().await;
+}

@@ -2,6 +2,7 @@
 
 use super::authorise::Permitted;
 use crate::Gateway;
+use crate::conf::Version;
 use crate::messagelog::{Direction, Entry, Kind, Record, Spooled};
 use crate::net::listen::Exchange;
 use crate::net::message::{Inbound, Rest};
@@ -97,6 +98,7 @@ pub async fn receive_head<'a>(
     }
     // Of several headers the first counts. Seen: message-path §2.6.
     let header = |name| head.headers.all(name).next();
+    is_new_enough(gateway, header(transport::PROXY_VERSION))?;
     let content_type = header("content-type").unwrap_or_default();
     let Some(announced) = header(transport::HASH_ALGORITHM).and_then(DigestAlgorithm::from_name) else {
         return Err(Fault::new(Leaf::InternalError, "Could not get hash algorithm identifier from message"));
@@ -136,6 +138,23 @@ pub async fn receive_head<'a>(
         return Err(Fault::new(Leaf::InvalidSecurityServer, detail).under(Leaf::ServiceFailed));
     }
     Ok((Head { request, announced }, inbound))
+}
+
+/// Refuses versions that the operator does not serve. Without such a rule the header is not looked at.
+///
+/// Seen: message-path §2.6; an absent or garbled version is an internal error.
+fn is_new_enough(gateway: &Gateway, told: Option<&str>) -> Result<(), Fault> {
+    let Some(oldest) = gateway.conf.peers.oldest.0 else { return Ok(()) };
+    match told.and_then(Version::from_text) {
+        Some(version) if version >= oldest => Ok(()),
+        Some(version) => {
+            let detail = format!("version {version} is not served, the oldest that is: {oldest}");
+            Err(Fault::new(Leaf::ClientProxyVersionNotSupported, detail).at(Side::Peer))
+        }
+        None => {
+            Err(Fault::new(Leaf::InternalError, "x-proxy-version is absent or no version").at(Side::Peer))
+        }
+    }
 }
 
 /// Reads all that follows the block; the body goes to the spool.

@@ -118,8 +118,12 @@ async fn a_request_that_is_no_message_is_refused() {
         ("an unknown hash algorithm", post.clone().line("x-hash-algorithm", "CRC32"), "internal_error"),
         ("no request id", post.clone().without("x-road-request-id"), "internal_error"),
         ("another request id", post.clone().line("x-road-request-id", "other"), "internal_error"),
-        ("SOAP", post.clone().without("x-road-message-type"), "invalid_message"),
-        ("another protocol", post.clone().line("x-road-message-type", "rest"), "invalid_message"),
+        (
+            "a REST message that is not called one",
+            post.clone().without("x-road-message-type"),
+            "missing_soap",
+        ),
+        ("another protocol", post.clone().line("x-road-message-type", "rest"), "missing_soap"),
         ("nothing", Post { body: Vec::new(), ..post.clone() }, "service_failed.io_error"),
         (
             "no part",

@@ -58,7 +58,7 @@ pub struct Federation {
     pub ocsp_port: u16,
     made: made::Federation,
     trust: SocketAddr,
-    _services: Running,
+    services: Option<Running>,
     directory: Directory,
 }
 
@@ -118,7 +118,15 @@ impl Federation {
         let services =
             Services::open(&made.serve_config(), TrustClock::from_fn(move || of_trust.now())).unwrap();
         let services = serve::Running::start(listener, services).unwrap();
-        Self { clock, port, ocsp_port, made, trust, _services: services, directory }
+        Self { clock, port, ocsp_port, made, trust, services: Some(services), directory }
+    }
+
+    /// The same, with nobody who answers for configuration, status and time.
+    pub async fn without_trust_services(mut self) -> Self {
+        if let Some(services) = self.services.take() {
+            services.stop().await;
+        }
+        self
     }
 
     /// The present moment.

@@ -37,7 +37,9 @@ pub use service::{Answer, Asked, Service};
 pub use site::Site;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How long a test waits for what must happen, on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,4 +53,9 @@ pub async fn patiently<T>(what: &str, happening: impl Future<Output = T>) -> T {
         Ok(happened) => happened,
         Err(_) => panic!("{what}: did not happen within {PATIENCE:?}"),
     }
+}
+
+/// Asks over HTTP beside the test.
+pub fn spawn_asking(clients: SocketAddr, ask: Ask) -> JoinHandle<Heard> {
+    tokio::spawn(async move { Caller::connect(clients).await.ask(&ask).await })
 }

@@ -420,8 +420,13 @@ impl Door {
     }
 }
 
+/// How a door answers requests.
+trait Playing: Fn(&Received) -> Play + Send + Sync {}
+
+impl<T: Fn(&Received) -> Play + Send + Sync> Playing for T {}
+
 struct Script {
-    play: Mutex<Arc<dyn Fn(&Received) -> Play + Send + Sync>>,
+    play: Mutex<Arc<dyn Playing>>,
     received: Seen<Received>,
     connected: Seen<SocketAddr>,
     ocsp_asked: Seen<Head>,

@@ -19,13 +19,21 @@
 //! |---|---|
 //! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
 //! | `consumer` | each check of the consumer's gateway, made to fail |
+//! | `doors` | when a call goes to another door, and when not |
+//! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
+//! | `rights` | who may call what, and how information systems and services connect |
+//! | `time` | what lapses and is renewed; files that change |
 //! | `spoiled` | messages spoiled in one thing each |
 
 mod consumer;
+mod doors;
+mod evidence;
 mod exchange;
 mod provider;
+mod rights;
 mod spoiled;
+mod time;
 
 use saatkond_tests::site::{ASKING, answering};
 use saatkond_tests::{Answer, Asked, Federation, Service, Site};

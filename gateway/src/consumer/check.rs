@@ -75,7 +75,7 @@ impl Record for Matched {
                 hash_chain_result: proof.hash_chain_result.as_deref().map(Into::into),
                 hash_chain: proof.hash_chain.clone(),
             },
-            attachments: self.body.iter().filter(|b| !b.is_empty()).cloned().collect(),
+            attachments: self.body.iter().cloned().collect(),
         }
     }
 }

@@ -57,7 +57,7 @@ impl Record for Signed {
             service: request.service.clone(),
             message: Bytes::copy_from_slice(request.block()),
             proof: self.proof.clone(),
-            attachments: body.iter().filter(|b| !b.is_empty()).cloned().collect(),
+            attachments: body.iter().cloned().collect(),
         }
     }
 }

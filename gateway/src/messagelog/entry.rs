@@ -48,7 +48,7 @@ pub struct Entry {
     pub message: Bytes,
     /// Signature and hash chain.
     pub proof: SignatureParts,
-    /// REST body, or SOAP attachments in order; empty bodies are none.
+    /// REST body, or SOAP attachments in order. A part that is there and empty is one: the signature covers it.
     pub attachments: Vec<Spooled>,
 }
 

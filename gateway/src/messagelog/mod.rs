@@ -272,7 +272,7 @@ impl MessageLog {
             return Err(LogError::BodyTooLarge { found: largest, allowed: body_max });
         }
         let mut kept = Vec::with_capacity(bodies.len());
-        for body in bodies.iter().filter(|b| !b.is_empty()) {
+        for body in bodies {
             // All or none: attachments are told apart by their place.
             kept.push(if largest > body_max {
                 Attachment::Omitted { digest: body.digest().to_vec(), len: body.len() }

@@ -474,6 +474,7 @@ async fn a_large_body_is_a_file_of_its_own_before_its_record_is() {
     let expected = [
         Attachment::File { digest: digest.clone(), len: 300_000 },
         Attachment::Inline(Bytes::from_static(b"small")),
+        Attachment::Inline(Bytes::new()),
     ];
     assert_eq!(found.message.attachments, expected);
     assert_eq!(fs::read(bodies::path_of(&dir.0.join("log"), &digest)).unwrap(), bytes);

@@ -41,7 +41,7 @@ impl Record for Sealed {
             service: self.service.clone(),
             message: Bytes::copy_from_slice(self.response.block()),
             proof: self.proof.clone(),
-            attachments: self.body.iter().filter(|b| !b.is_empty()).cloned().collect(),
+            attachments: self.body.iter().cloned().collect(),
         }
     }
 }

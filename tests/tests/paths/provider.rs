@@ -212,6 +212,37 @@ async fn a_request_that_is_no_message_is_refused() {
     bench.assert_untouched().await;
 }
 
+/// Spec: message-path §2.6, §4.1 step 4.
+#[tokio::test]
+async fn a_peer_that_is_too_old_is_refused_where_the_operator_wants_that() {
+    let bench = Bench::new().await;
+    let post = Post::of(&bench.letter());
+    assert_eq!(
+        bench.say(&post.clone().line("x-proxy-version", "6.0.0")).await.code(),
+        "",
+        "where not, none is"
+    );
+    let (server_toml, federation) = (answering(&bench.service.url("/api")), bench.federation);
+    bench.home.stop().await;
+    let _home = federation.open_with("HOME", &server_toml, "[peers]\noldest = \"7.6.0\"\n").await;
+    let cases = [
+        (Some("7.6.0"), ""),
+        (Some("7.8.1-SNAPSHOT-20260202"), ""),
+        (Some("7.5.9"), "client_proxy_version_not_supported"),
+        (Some("7.6.0-SNAPSHOT"), "client_proxy_version_not_supported"),
+        (Some("nonsense"), "internal_error"),
+        (None, "internal_error"),
+    ];
+    for (version, code) in cases {
+        let post = match version {
+            Some(version) => post.clone().line("x-proxy-version", version),
+            None => post.clone().without("x-proxy-version"),
+        };
+        let told = Asker::of(&federation, "TAX").say(&federation, "HOME", &post).await.unwrap();
+        assert_eq!(told.code(), code, "{version:?}: {:?}", told.fault());
+    }
+}
+
 /// Ours: message-path §2.14 tells where X-Road takes what was cut for what is whole.
 #[tokio::test]
 async fn a_request_that_is_cut_off_anywhere_is_refused() {

@@ -5,7 +5,7 @@ use super::source::{Field, Item, items};
 use std::collections::BTreeSet;
 
 /// Texts that have a form of their own: what each is, and its pattern. `\s` is allowed where the program trims.
-const TEXTS: [(&str, &str, &str); 9] = [
+const TEXTS: [(&str, &str, &str); 10] = [
     ("span", "A length of time: a whole number and ms, s, min, h or d.", r"^\s*[0-9]+\s*(ms|s|min|h|d)\s*$"),
     ("longSpan", "A length of time: a whole number and s, min, h or d.", r"^\s*[0-9]+\s*(s|min|h|d)\s*$"),
     (
@@ -17,6 +17,11 @@ const TEXTS: [(&str, &str, &str); 9] = [
         "door",
         "An address to listen on, ADDRESS:PORT with [ ] around an IPv6 address, or off.",
         r"^(off|[0-9]{1,3}(\.[0-9]{1,3}){3}:[0-9]{1,5}|\[[0-9A-Fa-f:.%]+\]:[0-9]{1,5})$",
+    ),
+    (
+        "oldest",
+        "A version as gateways tell theirs, or off.",
+        r"^(off|[0-9]+\.[0-9]+\.[0-9]+(-[^+]+)?(\+.*)?)$",
     ),
     ("memberId", "INSTANCE/CLASS/CODE, each part percent-encoded.", r"^[^/]+/[^/]+/[^/]+$"),
     (
@@ -135,6 +140,7 @@ impl Form<'_> {
             ("u64", Some("bytes")) => self.named("bytes"),
             ("Span", None) => self.named("longSpan"),
             ("Door", None) => self.named("door"),
+            ("Oldest", None) => self.named("oldest"),
             ("ClientId", Some("id")) => self.named("clientId"),
             ("ServerId", Some("ids")) => self.named("serverId"),
             ("bool", None) => object([("type", "boolean".into())]),

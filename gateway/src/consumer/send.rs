@@ -122,7 +122,7 @@ async fn sign(
     account: &mut Account,
 ) -> Result<Recorded<Signed>, Fault> {
     account.bytes += call.body.as_ref().map_or(0, Spooled::len);
-    let parts = message::part_digests(call.request.block(), call.body.as_ref());
+    let parts = message::part_digests(call.request.block(), call.body.as_ref())?;
     let proof = message::sign(gateway, world, &call.request.client.member, parts).await?;
     message::record(gateway, Signed { call, proof }).await
 }
@@ -163,14 +163,17 @@ fn judge(fault: Fault, lane: &Lane, method: Method) -> Fault {
     }
     let broke_off = matches!(&fault.code, Code::Ours { leaf: Leaf::IoError | Leaf::NetworkError, .. });
     let fault = fault.retry(Retry::Unknown);
-    if method.is_safe() || !broke_off {
+    // The peer's own words stay as they are, and what it said is known.
+    if method.is_safe() || matches!(fault.code, Code::Foreign(_)) {
         return fault;
     }
     let detail = format!(
-        "the request was handed over whole and no answer came that holds; whether it took effect is not known ({})",
+        "{}; the request was handed over whole and no answer came that holds: whether it took effect is not known",
         fault.detail
     );
-    Fault { code: Code::of(Leaf::OutcomeUnknown), detail, ..fault }
+    // An answer that came and does not hold keeps the code that says why.
+    let code = if broke_off { Code::of(Leaf::OutcomeUnknown) } else { fault.code };
+    Fault { code, detail, ..fault }
 }
 
 /// Whether every door would say the same: what the provider decided, not what failed at one of its gateways.

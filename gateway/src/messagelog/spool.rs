@@ -86,12 +86,15 @@ impl Spool {
             place: Arc::clone(&self.0),
             hasher: Hasher::new(DigestAlgorithm::Sha512),
             len: 0,
+            start: Vec::new(),
             waiting: BytesMut::new(),
             file: None,
         }
     }
 }
 
+/// Bytes of a body's start that are kept at hand.
+const START_BYTES: usize = saatkond_proto::signature::batch::STEP_START_BYTES;
 /// The end of a spool file's name.
 const SUFFIX: &str = ".body";
 
@@ -118,6 +121,7 @@ pub struct SpoolWriter {
     place: Arc<Place>,
     hasher: Hasher,
     len: u64,
+    start: Vec<u8>,
     waiting: BytesMut,
     file: Option<Kept>,
 }
@@ -137,6 +141,8 @@ impl SpoolWriter {
             return Err(SpoolError::TooLarge { allowed: bounds.body_max });
         }
         self.hasher.update(bytes);
+        let missing = START_BYTES.saturating_sub(self.start.len());
+        self.start.extend_from_slice(bytes.get(..missing).unwrap_or(bytes));
         self.waiting.extend_from_slice(bytes);
         let full = if self.file.is_some() { PIECE_BYTES as u64 } else { bounds.memory };
         if self.waiting.len() as u64 > full { self.flush().await } else { Ok(()) }
@@ -166,7 +172,7 @@ impl SpoolWriter {
             Some(kept) => Rest::File(kept),
             None => Rest::Memory(self.waiting.freeze()),
         };
-        Ok(Spooled(Arc::new(Body { digest: self.hasher.finish(), len: self.len, place })))
+        Ok(Spooled(Arc::new(Body { digest: self.hasher.finish(), len: self.len, start: self.start, place })))
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
@@ -226,6 +232,7 @@ pub struct Spooled(Arc<Body>);
 struct Body {
     digest: Vec<u8>,
     len: u64,
+    start: Vec<u8>,
     place: Rest,
 }
 
@@ -240,7 +247,8 @@ impl Spooled {
     #[must_use]
     pub fn from_bytes(bytes: Bytes) -> Self {
         let digest = DigestAlgorithm::Sha512.digest(&bytes);
-        Self(Arc::new(Body { digest, len: bytes.len() as u64, place: Rest::Memory(bytes) }))
+        let start = bytes.get(..START_BYTES).unwrap_or(&bytes).to_vec();
+        Self(Arc::new(Body { digest, len: bytes.len() as u64, start, place: Rest::Memory(bytes) }))
     }
 
     /// Its SHA-512.
@@ -253,6 +261,12 @@ impl Spooled {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.0.len
+    }
+
+    /// Its first bytes, a hundred at most.
+    #[must_use]
+    pub fn start(&self) -> &[u8] {
+        &self.0.start
     }
 
     /// Whether it has none.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
 use saatkond_proto::fault::{Code, Fault, Leaf, Side, SoapFault};
 use saatkond_proto::id::MemberId;
-use saatkond_proto::signature::{self, MESSAGE, PartDigest, SignatureParts, Unverified};
+use saatkond_proto::signature::{self, MESSAGE, PartDigest, SignatureParts, Unverified, batch};
 use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
 use saatkond_proto::transport::write::{Part, WriteError, Writer};
 use saatkond_proto::trust::ocsp::Response;
@@ -183,12 +183,19 @@ async fn digest_of(body: &Spooled, algorithm: DigestAlgorithm) -> Result<Vec<u8>
 }
 
 /// What a message of ours has to be signed for: its parts in order. Spec: message-path §3.2.
-#[must_use]
-pub fn part_digests(block: &[u8], body: Option<&Spooled>) -> Vec<PartDigest> {
+///
+/// # Errors
+/// [`Fault`] with `cannot_create_signature` for a body that could be shown as something else that we signed.
+pub fn part_digests(block: &[u8], body: Option<&Spooled>) -> Result<Vec<PartDigest>, Fault> {
+    if body.is_some_and(|b| batch::passes_for_step(b.start(), b.len())) {
+        let detail =
+            "the body has the form of a hash chain's step: signed, it could be shown as another message";
+        return Err(Fault::new(Leaf::CannotCreateSignature, detail));
+    }
     let algorithm = DigestAlgorithm::Sha512;
     let message = PartDigest { name: MESSAGE.to_owned(), algorithm, digest: algorithm.digest(block) };
     let body = body.map(|b| PartDigest { name: BODY.to_owned(), algorithm, digest: b.digest().to_vec() });
-    std::iter::once(message).chain(body).collect()
+    Ok(std::iter::once(message).chain(body).collect())
 }
 
 /// Signs a message in a member's name.

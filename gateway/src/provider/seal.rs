@@ -70,7 +70,7 @@ pub async fn seal(
             .at(Side::Service)
             .because(error)
     })?;
-    let parts = message::part_digests(response.block(), body.as_ref());
+    let parts = message::part_digests(response.block(), body.as_ref())?;
     let proof = message::sign(gateway, world, &asked.service.client.member, parts).await?;
     let sealed = Sealed {
         response,

@@ -469,3 +469,28 @@ async fn an_exchange_goes_on_when_its_caller_hangs_up() {
     assert_eq!(records, [2, 2]);
     assert_eq!(service.asked.len(), 1);
 }
+
+/// Leaves and steps of hash chains are hashed alike: a body made like a step, once signed, could be shown as another message.
+#[tokio::test]
+async fn a_body_that_passes_for_a_step_is_signed_by_nobody() {
+    use saatkond_proto::der::{self, tag};
+    let digest = der::sequence([
+        der::write(tag::OCTET_STRING, &sha512(b"another message")),
+        der::write(tag::UTF8_STRING, DigestAlgorithm::Sha512.uri().as_bytes()),
+        der::sequence::<&[u8]>([]),
+    ]);
+    let step = der::sequence([digest.clone(), digest]);
+    let echoed = step.clone();
+    let answer = move |_: &_| Answer::new("200 OK", &[], echoed.clone());
+    let Pair { tax, home, service, federation: _federation } = Pair::answering(answer).await;
+    let heard = tax.ask(&Ask::get("land/x")).await;
+    assert_eq!(heard.code(), "server.serverproxy.cannot_create_signature", "{heard:?}");
+    assert_eq!(
+        (home.log().len(), service.asked.len()),
+        (1, 1),
+        "the request is kept, the answer is not signed"
+    );
+    let heard = tax.ask(&Ask::new("POST", "land/x").body(step)).await;
+    assert_eq!(heard.code(), "server.clientproxy.cannot_create_signature", "{heard:?}");
+    assert_eq!(service.asked.len(), 1);
+}

@@ -7,7 +7,7 @@
 //! part's own; the chain is one document.
 //!
 //! Known of the format, and nothing that a verifier can mend: leaves and inner values are hashed alike, so a part whose
-//! bytes are the DER of a digest list can pass for a step.
+//! bytes are the DER of a digest list can pass for a step. A signer can: see [`passes_for_step`].
 
 use super::form::{Children, DS, attribute, base64, digest_method, name, readable, to_base64, unexpected};
 use super::{HASH_CHAIN, PartDigest};
@@ -140,6 +140,36 @@ pub fn leaf(parts: &[PartDigest]) -> Vec<u8> {
 /// Digests a DER `DigestList`. Seen: X-Road 7.8 `DigestList.java`; an empty list of transforms is always there.
 fn step<'d>(with: DigestAlgorithm, values: impl IntoIterator<Item = (DigestAlgorithm, &'d [u8])>) -> Vec<u8> {
     with.digest(&digest_list(values))
+}
+
+/// Whether a part that begins with `start` and has `length` bytes could be a step's input. Nobody should sign such a part:
+/// whoever made it could show the signature as one over other messages.
+///
+/// `start` has the first [`STEP_START_BYTES`] of the part, or all of it. Ours: X-Road 7.8 signs it.
+#[must_use]
+pub fn passes_for_step(start: &[u8], length: u64) -> bool {
+    // SEQUENCE { SEQUENCE { OCTET STRING of a digest's length, UTF8String … } … } that ends where the part ends.
+    let Some((rest, content)) = header(start, tag::SEQUENCE) else { return false };
+    if (start.len() - rest.len()) as u64 + content != length {
+        return false;
+    }
+    let Some((first, _)) = header(rest, tag::SEQUENCE) else { return false };
+    let Some((digest, octets)) = header(first, tag::OCTET_STRING) else { return false };
+    let behind = usize::try_from(octets).ok().and_then(|octets| digest.get(octets));
+    octets <= 64 && behind == Some(&tag::UTF8_STRING)
+}
+
+/// Bytes of a part that tell whether it passes for a step: three headers and the longest digest.
+pub const STEP_START_BYTES: usize = 96;
+
+/// The header of a DER value: what follows it, and how long the content is.
+fn header(bytes: &[u8], tag: u8) -> Option<(&[u8], u64)> {
+    let (&first, rest) = bytes.strip_prefix(&[tag])?.split_first()?;
+    if first < 0x80 {
+        return Some((rest, u64::from(first)));
+    }
+    let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+    (length.len() <= 8).then(|| (rest, length.iter().fold(0, |n, b| (n << 8) | u64::from(*b))))
 }
 
 fn digest_list<'d>(values: impl IntoIterator<Item = (DigestAlgorithm, &'d [u8])>) -> Vec<u8> {

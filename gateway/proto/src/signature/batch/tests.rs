@@ -370,3 +370,25 @@ fn vectors_of_x_road_have_their_verdicts() {
     ));
     assert!(matches!(run(4, "hc-verifier5-hashchain-invalid-schema.xml", &[two]), Err(ChainError::Form(_))));
 }
+
+#[test]
+fn a_part_that_passes_for_a_step_is_told_from_all_others() {
+    let (a, b) = ([1; 64], [2; 64]);
+    let sha512 = DigestAlgorithm::Sha512;
+    let passes =
+        |bytes: &[u8]| passes_for_step(&bytes[..bytes.len().min(STEP_START_BYTES)], bytes.len() as u64);
+    assert!(passes(&digest_list([(sha512, &a[..])])));
+    assert!(passes(&digest_list([(sha512, &a[..]), (sha512, &b[..])])));
+    assert!(passes(&digest_list(std::iter::repeat_n((sha512, &a[..]), 3000))));
+    assert!(passes(&digest_list([(DigestAlgorithm::Sha256, &a[..32])])));
+    let mut longer = digest_list([(sha512, &a[..])]);
+    longer.push(0);
+    assert!(!passes(&longer), "what ends elsewhere is no step");
+    for other in [&b""[..], b"0", b"{\"a\":1}", b"0000 text that begins with the tag's digit", &[0x30, 0x80]]
+    {
+        assert!(!passes(other));
+    }
+    let certificate =
+        rcgen::CertificateParams::default().self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    assert!(!passes(certificate.der()));
+}

@@ -32,8 +32,6 @@ pub mod keys;
 pub mod manual;
 pub mod messagelog;
 pub mod net;
-#[cfg(test)]
-mod paths;
 pub mod provider;
 #[cfg(test)]
 mod testbed;

@@ -69,12 +69,6 @@ impl Health {
         sick.retain(|_, until| *until > now);
         sick.insert(door.host.clone(), now + SICK);
     }
-
-    /// Forgets all failures.
-    #[cfg(test)]
-    pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 //------------ Fastest -------------------------------------------------------

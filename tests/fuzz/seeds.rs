@@ -57,11 +57,7 @@ fn main() {
     for vector in vectors::all().values() {
         own(&seeds, vector);
     }
-    let fault = SoapFault {
-        code: "server.serverproxy.io_error".to_owned(),
-        string: "it broke <here>".to_owned(),
-        detail: Some("1234".to_owned()),
-    };
+    let fault = SoapFault::new("server.serverproxy.io_error", "it broke <here>", Some("1234".to_owned()));
     seeds.add("fault", fault.to_xml().as_bytes());
     if let Some(folder) = recorded::folder() {
         for path in recorded::files(&folder) {

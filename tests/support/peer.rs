@@ -351,11 +351,7 @@ pub fn fault_answer(code: &str) -> Vec<u8> {
 /// A fault.
 #[must_use]
 pub fn fault(code: &str) -> SoapFault {
-    SoapFault {
-        code: code.to_owned(),
-        string: "as the test says".to_owned(),
-        detail: Some("4711".to_owned()),
-    }
+    SoapFault::new(code, "as the test says", Some("4711".to_owned()))
 }
 
 impl Door {

@@ -4,6 +4,7 @@
 //! A code is `origin.(sub-prefix.)*leaf` in lower snake case since 7.8. Codes that came from a peer are carried
 //! opaque, in whichever spelling.
 
+use roxmltree::Node;
 use std::error::Error;
 use std::fmt;
 
@@ -52,12 +53,16 @@ leaves! {
     CertValidation = "cert_validation",
     /// The peer's version is older than this server takes.
     ClientProxyVersionNotSupported = "client_proxy_version_not_supported",
+    /// A SOAP header has a field twice.
+    DuplicateHeaderField = "duplicate_header_field",
     /// The global configuration has expired.
     GlobalConfOutdated = "global_conf_outdated",
     /// A hash chain has parts that it does not use.
     HashchainUnusedInputs = "hashchain_unused_inputs",
     /// The peer or service answered with an HTTP status that is none of an answer's.
     HttpError = "http_error",
+    /// The SOAP body is not for the service that the header names.
+    InconsistentHeaders = "inconsistent_headers",
     /// Answer and request do not belong together.
     InconsistentResponse = "inconsistent_response",
     /// A certificate is not the one expected.
@@ -66,6 +71,8 @@ leaves! {
     IncorrectValidationInfo = "incorrect_validation_info",
     /// Anything else.
     InternalError = "internal_error",
+    /// A SOAP body has not exactly one element.
+    InvalidBody = "invalid_body",
     /// A certificate path does not hold.
     InvalidCertPath = "invalid_cert_path",
     /// The client identifier is missing or wrong.
@@ -80,6 +87,8 @@ leaves! {
     InvalidHttpMethod = "invalid_http_method",
     /// The message is not one.
     InvalidMessage = "invalid_message",
+    /// A SOAP message is of another version of the protocol than 4.
+    InvalidProtocolVersion = "invalid_protocol_version",
     /// A reference leads nowhere.
     InvalidReference = "invalid_reference",
     /// The request is not one.
@@ -90,6 +99,8 @@ leaves! {
     InvalidSignatureValue = "invalid_signature_value",
     /// The SOAP message is not one.
     InvalidSoap = "invalid_soap",
+    /// `SOAPAction` is no URI in quotes.
+    InvalidSoapAction = "invalid_soap_action",
     /// The document is not well-formed or not allowed.
     InvalidXml = "invalid_xml",
     /// A connection broke.
@@ -104,6 +115,12 @@ leaves! {
     MalformedSignature = "malformed_signature",
     /// A multipart message is not one.
     MimeParsingFailed = "mime_parsing_failed",
+    /// A SOAP envelope has no body.
+    MissingBody = "missing_body",
+    /// A SOAP envelope has no header.
+    MissingHeader = "missing_header",
+    /// A SOAP header lacks a field that must be there.
+    MissingHeaderField = "missing_header_field",
     /// A REST message is missing.
     MissingRest = "missing_rest",
     /// The signature is missing.
@@ -324,32 +341,48 @@ impl Error for Fault {
     }
 }
 
-/// A SOAP fault as gateways exchange it, REST exchanges included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A SOAP fault as gateways exchange it, REST exchanges included, or a service's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SoapFault {
     /// `faultcode`.
     pub code: String,
     /// `faultstring`.
     pub string: String,
+    /// `faultactor`.
+    pub actor: Option<String>,
     /// Text inside `detail`.
     pub detail: Option<String>,
+    /// What stands inside a service's `detail`, as XML that needs nothing around it; `None` where the text is all.
+    pub inside: Option<String>,
 }
 
 /// Namespace of a SOAP 1.1 envelope. Spec: SOAP 1.1 §4.
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
 impl SoapFault {
+    /// A fault as gateways utter it.
+    #[must_use]
+    pub fn new(code: impl Into<String>, string: impl Into<String>, detail: Option<String>) -> Self {
+        let (code, string, actor) = (code.into(), string.into(), Some(String::new()));
+        Self { code, string, actor, detail, inside: None }
+    }
+
     /// Writes the fault's document: one line, no white space between elements. Seen: message-path §1.5.5.
     #[must_use]
     pub fn to_xml(&self) -> String {
         use crate::xml::escape;
-        let detail = self.detail.as_ref().map_or(String::new(), |d| {
-            format!("<detail><faultDetail xmlns=\"\">{}</faultDetail></detail>", escape(d))
+        let inside = self.inside.clone().or_else(|| {
+            self.detail.as_ref().map(|d| format!("<faultDetail xmlns=\"\">{}</faultDetail>", escape(d)))
         });
+        let detail = inside.map_or(String::new(), |inside| format!("<detail>{inside}</detail>"));
+        let actor = self
+            .actor
+            .as_ref()
+            .map_or(String::new(), |actor| format!("<faultactor>{}</faultactor>", escape(actor)));
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SOAP-ENV:Envelope xmlns:SOAP-ENV=\"{SOAP}\"><SOAP-ENV:Body>\
-             <SOAP-ENV:Fault><faultcode>{}</faultcode><faultstring>{}</faultstring><faultactor></faultactor>{detail}\
-             </SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>",
+             <SOAP-ENV:Fault><faultcode>{}</faultcode><faultstring>{}</faultstring>{actor}{detail}</SOAP-ENV:Fault>\
+             </SOAP-ENV:Body></SOAP-ENV:Envelope>",
             escape(&self.code),
             escape(&self.string),
         )
@@ -360,20 +393,38 @@ impl SoapFault {
     /// # Errors
     /// [`crate::xml::XmlError`] for one that is not read at all.
     pub fn from_xml(bytes: &[u8]) -> Result<Option<Self>, crate::xml::XmlError> {
-        use crate::xml::{admit, child, elements, is, text, text_of};
+        use crate::xml::{admit, text};
         let document = admit(text(bytes)?, crate::limits::FAULT_BYTES_MAX)?;
-        let envelope = document.root_element();
+        Ok(Self::from_envelope(document.root_element()))
+    }
+
+    /// Reads the fault inside an envelope; `None` for an element that is none, or holds none.
+    ///
+    /// What stands inside `detail` is dropped, but for its text, when it would fill much of what a fault may have.
+    #[must_use]
+    pub fn from_envelope(envelope: Node<'_, '_>) -> Option<Self> {
+        use crate::xml::{child, elements, escape, is, standalone, text_of};
         let fault = child(envelope, SOAP, "Body").and_then(|body| child(body, SOAP, "Fault"));
-        let Some(fault) = fault.filter(|_| is(envelope, SOAP, "Envelope")) else { return Ok(None) };
+        let fault = fault.filter(|_| is(envelope, SOAP, "Envelope"))?;
         let field = |name| elements(fault).find(|n| n.tag_name().name() == name);
-        let Some(code) = field("faultcode") else { return Ok(None) };
-        let detail =
-            field("detail").and_then(|d| elements(d).next().map(text_of).or_else(|| Some(text_of(d))));
-        Ok(Some(Self {
-            code: text_of(code).trim().to_owned(),
+        let code = text_of(field("faultcode")?).trim().to_owned();
+        let told = field("detail");
+        let text = told.map(|d| elements(d).next().map_or_else(|| text_of(d), text_of));
+        let inside = told.map(|d| {
+            let children: Vec<_> = elements(d).collect();
+            match children.as_slice() {
+                [only] if is(*only, "", "faultDetail") && elements(*only).next().is_none() => String::new(),
+                [] => escape(text_of(d).trim()),
+                children => children.iter().map(|c| standalone(*c)).collect(),
+            }
+        });
+        Some(Self {
+            code,
             string: field("faultstring").map(text_of).unwrap_or_default(),
-            detail: detail.filter(|d| !d.trim().is_empty()),
-        }))
+            actor: field("faultactor").map(text_of),
+            detail: text.filter(|d| !d.trim().is_empty()),
+            inside: inside.filter(|i| !i.is_empty() && i.len() <= crate::limits::FAULT_BYTES_MAX / 2),
+        })
     }
 }
 
@@ -397,12 +448,24 @@ mod tests {
 
     #[test]
     fn faults_survive_the_wire() {
-        let fault = SoapFault {
-            code: "server.serverproxy.access_denied".into(),
-            string: "no <rights> & \"such\"\r\n".into(),
-            detail: Some("5e5c".into()),
-        };
+        let string = "no <rights> & \"such\"\r\n";
+        let fault = SoapFault::new("server.serverproxy.access_denied", string, Some("5e5c".into()));
         assert_eq!(SoapFault::from_xml(fault.to_xml().as_bytes()), Ok(Some(fault)));
+    }
+
+    #[test]
+    fn a_services_detail_needs_nothing_around_it() {
+        let said = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:a='urn:a'><s:Body><s:Fault>\
+            <faultcode>s:Client</faultcode><faultstring>no</faultstring><faultactor>land</faultactor>\
+            <detail> <code b='&lt;1' a:c=\"2\">42</code><a:x><y/>&amp;</a:x></detail></s:Fault></s:Body></s:Envelope>";
+        let fault = SoapFault::from_xml(said.as_bytes()).unwrap().unwrap();
+        assert_eq!(fault.actor.as_deref(), Some("land"));
+        let inside = "<code b=\"&lt;1\" xmlns:a1=\"urn:a\" a1:c=\"2\">42</code><x xmlns=\"urn:a\"><y xmlns=\"\"></y>&amp;</x>";
+        assert_eq!(fault.inside.as_deref(), Some(inside));
+        assert_eq!(SoapFault::from_xml(fault.to_xml().as_bytes()), Ok(Some(fault)));
+        let plain = said.replace("<code", "<!--").replace("</a:x>", "-->plain");
+        let fault = SoapFault::from_xml(plain.as_bytes()).unwrap().unwrap();
+        assert_eq!((fault.detail.as_deref(), fault.inside.as_deref()), (Some(" plain"), Some("plain")));
     }
 
     #[test]

@@ -186,6 +186,46 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// Writes an element so that it needs nothing around it: every namespace is declared where it is used.
+///
+/// Comments and processing instructions are left out; prefixes inside values lose their meaning.
+#[must_use]
+pub fn standalone(element: Node<'_, '_>) -> String {
+    let mut out = String::new();
+    write_element(element, "", &mut out);
+    out
+}
+
+/// Calls itself as deep as the gate lets documents nest.
+fn write_element(element: Node<'_, '_>, inherited: &str, out: &mut String) {
+    let (name, namespace) = (element.tag_name().name(), element.tag_name().namespace().unwrap_or(""));
+    out.push_str(&format!("<{name}"));
+    let attribute_text = |value: &str| escape(value).replace('\n', "&#10;").replace('\t', "&#9;");
+    if namespace != inherited {
+        out.push_str(&format!(" xmlns=\"{}\"", attribute_text(namespace)));
+    }
+    for (number, attribute) in element.attributes().enumerate() {
+        let (name, value) = (attribute.name(), attribute_text(attribute.value()));
+        match attribute.namespace() {
+            None => out.push_str(&format!(" {name}=\"{value}\"")),
+            Some(roxmltree::NS_XML_URI) => out.push_str(&format!(" xml:{name}=\"{value}\"")),
+            Some(uri) => {
+                let uri = attribute_text(uri);
+                out.push_str(&format!(" xmlns:a{number}=\"{uri}\" a{number}:{name}=\"{value}\""));
+            }
+        }
+    }
+    out.push('>');
+    for child in element.children() {
+        if child.is_element() {
+            write_element(child, namespace, out);
+        } else if child.is_text() {
+            out.push_str(&escape(child.text().unwrap_or_default()));
+        }
+    }
+    out.push_str(&format!("</{name}>"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,7 +110,7 @@ fn tell_rest(accept: &[String], code: &str, text: &str, detail: &str) -> Respons
 
 /// Spec: message-path §1.5.5.
 fn tell_soap(code: &str, text: &str, detail: &str) -> Response<Outgoing> {
-    let fault = SoapFault { code: code.to_owned(), string: text.to_owned(), detail: Some(detail.to_owned()) };
+    let fault = SoapFault::new(code, text, Some(detail.to_owned()));
     let mut response = Response::new(Outgoing::sized().bytes(fault.to_xml()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));

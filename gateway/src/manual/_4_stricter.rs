@@ -48,6 +48,17 @@
 //! | paths with empty segments, dot segments with parameters, an encoded `\\` or `%`, or that lead above the service's root | rights are judged by one path, and the service may read another ([`saatkond_proto::message::endpoint`]) |
 //! | the whole body, before rights are judged | a stranger must not fill our disk |
 //!
+//! # SOAP envelopes ([`saatkond_proto::message::soap`])
+//!
+//! | X-Road 7.8 takes | we refuse it, because |
+//! |---|---|
+//! | two Body elements, a Header behind the Body, anything behind the Body | which of them does the service read? |
+//! | an identifier with a field that is empty, or that its type does not have | rights are judged by it |
+//! | an encoding other than UTF-8, UTF-16, ISO-8859-1, or ASCII in one that contains it | two decoders could read two texts |
+//!
+//! Into a service's answer we put `requestHash` and leave every other byte as it came, where X-Road writes the document
+//! anew; a `requestHash` that the service sent is taken out whole.
+//!
 //! Of several `X-Road-Client` headers the service is given only the one whose rights were judged.
 //!
 //! # Global configuration ([`saatkond_proto::globalconf`])

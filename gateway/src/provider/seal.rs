@@ -113,7 +113,7 @@ pub fn tell(fault: Fault, account: &Account) -> (HttpResponse<Outgoing>, String)
     let source = fault.source.as_deref().map(|e| message::chain(e));
     tracing::warn!(query_id = %account.query_id, code, detail, side = ?fault.side,
         text = %fault.detail, source = source.as_deref().unwrap_or_default(), "fault told to another gateway");
-    let told = SoapFault { code: code.clone(), string: fault.detail, detail: Some(detail) };
+    let told = SoapFault::new(code.clone(), fault.detail, Some(detail));
     if fault.side == Side::Service {
         let alone = message::fault_alone(&told).and_then(|(kind, outgoing)| multipart(&kind, outgoing));
         if let Ok(response) = alone {

@@ -3,6 +3,7 @@
 use super::zip::ZipError;
 use crate::fault::{Code, Leaf};
 use crate::message::rest::RestError;
+use crate::message::soap::SoapError;
 use crate::signature::SignatureError;
 use crate::signature::batch::ChainError;
 use crate::signature::xades::FormError;
@@ -64,7 +65,7 @@ pub enum ContainerError {
     Rest(#[from] RestError),
     /// The SOAP message cannot be read.
     #[error("message: {0}")]
-    Soap(XmlError),
+    Soap(SoapError),
     /// The message does not say who asks or who serves.
     #[error("message has no {expected}")]
     Nameless {
@@ -125,8 +126,7 @@ impl ContainerError {
             Self::Stamp(error) => error.code(),
             Self::Rest(error) => error.code(),
             Self::Nameless { .. } => Code::of(Leaf::InvalidMessage),
-            Self::Soap(XmlError::Unexpected { .. }) => Code::of(Leaf::InvalidSoap),
-            Self::Soap(_) => Code::of(Leaf::InvalidXml),
+            Self::Soap(error) => error.code(),
             Self::Altered { .. } => Code::of(Leaf::InvalidHashChainRef).under(Leaf::MalformedSignature),
             Self::Unsigned { .. } => Code::of(Leaf::HashchainUnusedInputs).under(Leaf::MalformedSignature),
             Self::Signature(error) => error.code(),

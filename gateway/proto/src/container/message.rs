@@ -1,21 +1,12 @@
 //! Who says what to whom in a message, and so who must have signed it.
 //!
 //! Spec: message-path §6.5: a REST response begins with its status; who asks is in the header of either kind, who
-//! serves in `x-road-service` and the SOAP header. Of a SOAP envelope no more is read than this.
+//! serves in `x-road-service` and the SOAP header.
 
 use super::ContainerError;
-use crate::id::{ClientId, MemberId, ServiceId};
-use crate::limits;
+use crate::id::{ClientId, ServiceId};
 use crate::message::rest;
-use crate::xml::{self, XmlError};
-use roxmltree::Node;
-
-/// Namespace of a SOAP 1.1 envelope. Spec: SOAP 1.1 §4.
-const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
-/// Namespace of X-Road's header elements. Spec: PR-MESS 2.2.
-const XROAD: &str = "http://x-road.eu/xsd/xroad.xsd";
-/// Namespace of identifiers. Spec: PR-MESS 2.1.
-const IDENTIFIERS: &str = "http://x-road.eu/xsd/identifiers";
+use crate::message::soap::{Envelope, SoapError};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,112 +103,17 @@ impl Summary {
         })
     }
 
-    fn of_envelope(envelope: &[u8]) -> Result<Self, XmlError> {
-        let document = xml::admit(xml::text(envelope)?, limits::ENVELOPE_BYTES_MAX)?;
-        let root = document.root_element();
-        let parts: Vec<_> = xml::elements(root).collect();
-        let (header, body) = match parts.as_slice() {
-            [header, body]
-                if xml::is(root, SOAP, "Envelope")
-                    && xml::is(*header, SOAP, "Header")
-                    && xml::is(*body, SOAP, "Body") =>
-            {
-                (*header, *body)
-            }
-            _ => return Err(unexpected("an Envelope of one Header and one Body", root)),
-        };
-        let mut calls = xml::elements(body);
-        let call = match (calls.next(), calls.next()) {
-            (Some(call), None) if !xml::is(call, SOAP, "Fault") => call,
-            _ => return Err(unexpected("one element in Body, and no Fault", body)),
-        };
-        let line = call.tag_name().name().to_owned();
-        let is_response = line.ends_with("Response");
+    fn of_envelope(envelope: &[u8]) -> Result<Self, SoapError> {
+        let envelope = Envelope::read(envelope.to_vec(), None)?;
+        let is_response = envelope.is_response();
         Ok(Self {
             kind: if is_response { Kind::SoapResponse } else { Kind::SoapRequest },
-            id: xml::text_of(once(header, "id")?).trim().to_owned(),
+            id: envelope.id.trim().to_owned(),
             request_id: None,
-            client: read_client(once(header, "client")?)?,
-            service: read_service(once(header, "service")?)?,
-            line,
+            client: envelope.client,
+            service: envelope.service,
+            line: envelope.body,
         })
-    }
-}
-
-/// The header element of this name, which must be there once.
-fn once<'a, 'i>(header: Node<'a, 'i>, name: &str) -> Result<Node<'a, 'i>, XmlError> {
-    let mut found = xml::elements(header).filter(|n| xml::is(*n, XROAD, name));
-    match (found.next(), found.next()) {
-        (Some(node), None) => Ok(node),
-        _ => Err(unexpected(&format!("one {name}"), header)),
-    }
-}
-
-fn read_client(node: Node<'_, '_>) -> Result<ClientId, XmlError> {
-    match (object_type(node), fields(node)?.as_slice()) {
-        ("MEMBER", [("xRoadInstance", instance), ("memberClass", class), ("memberCode", code)]) => {
-            Ok(MemberId::new(instance, class, code).client())
-        }
-        (
-            "SUBSYSTEM",
-            [
-                ("xRoadInstance", instance),
-                ("memberClass", class),
-                ("memberCode", code),
-                ("subsystemCode", subsystem),
-            ],
-        ) => Ok(MemberId::new(instance, class, code).subsystem(subsystem)),
-        _ => Err(unexpected("the identifier of a member or subsystem", node)),
-    }
-}
-
-fn read_service(node: Node<'_, '_>) -> Result<ServiceId, XmlError> {
-    let wrong = || unexpected("the identifier of a service", node);
-    let fields = fields(node)?;
-    let (member, rest) = match fields.as_slice() {
-        [("xRoadInstance", instance), ("memberClass", class), ("memberCode", code), rest @ ..]
-            if object_type(node) == "SERVICE" =>
-        {
-            (MemberId::new(instance, class, code), rest)
-        }
-        _ => return Err(wrong()),
-    };
-    let (client, rest) = match rest {
-        [("subsystemCode", subsystem), rest @ ..] => (member.subsystem(subsystem), rest),
-        rest => (member.client(), rest),
-    };
-    match rest {
-        [("serviceCode", code)] => Ok(client.service(code)),
-        [("serviceCode", code), ("serviceVersion", version)] => {
-            Ok(ServiceId { version: Some(version.clone()), ..client.service(code) })
-        }
-        _ => Err(wrong()),
-    }
-}
-
-fn object_type<'a>(node: Node<'a, '_>) -> &'a str {
-    node.attribute((IDENTIFIERS, "objectType")).unwrap_or_default()
-}
-
-/// Names and texts of an identifier's elements, in order.
-fn fields<'a>(node: Node<'a, '_>) -> Result<Vec<(&'a str, String)>, XmlError> {
-    xml::elements(node)
-        .map(|field| {
-            let is_plain =
-                field.tag_name().namespace() == Some(IDENTIFIERS) && xml::elements(field).next().is_none();
-            if !is_plain {
-                return Err(unexpected("identifier fields", field));
-            }
-            Ok((field.tag_name().name(), xml::text_of(field)))
-        })
-        .collect()
-}
-
-fn unexpected(expected: &str, found: Node<'_, '_>) -> XmlError {
-    let inside: Vec<_> = xml::elements(found).map(|n| n.tag_name().name()).take(8).collect();
-    XmlError::Unexpected {
-        expected: expected.to_owned(),
-        found: format!("{} with {inside:?}", found.tag_name().name()),
     }
 }
 
@@ -231,7 +127,7 @@ mod tests {
         <i:memberCode>M1</i:memberCode><i:subsystemCode>C1</i:subsystemCode></x:client>\
         <x:service i:objectType='SERVICE'><i:xRoadInstance>DEV</i:xRoadInstance><i:memberClass>GOV</i:memberClass>\
         <i:memberCode>M2</i:memberCode><i:serviceCode>get</i:serviceCode><i:serviceVersion>v1</i:serviceVersion>\
-        </x:service><x:id>a</x:id></s:Header><s:Body><get/></s:Body></s:Envelope>";
+        </x:service><x:id>a</x:id><x:protocolVersion>4.0</x:protocolVersion></s:Header><s:Body><get/></s:Body></s:Envelope>";
 
     #[test]
     fn an_envelope_says_who_asks_whom() {

@@ -353,7 +353,7 @@ const SIGNATURE: (&str, &[u8]) = ("Signature/BDOC-1.0/TS; x=y", b"<s/>");
 const SOAP: (&str, &[u8]) = ("text/xml; charset=UTF-8", b"<e/>");
 
 fn fault() -> SoapFault {
-    SoapFault { code: "server.serverproxy.x".into(), string: "no".into(), detail: Some("1".into()) }
+    SoapFault::new("server.serverproxy.x", "no", Some("1".into()))
 }
 
 #[test]

@@ -213,6 +213,7 @@ impl Conf {
         }
         let (mib, gib) = (1 << 20, 1 << 30);
         let numbers = [
+            ("limits.exchanges_max", self.limits.exchanges_max as u64, 1, 1_000_000),
             ("limits.client_connections_max", self.limits.client_connections_max as u64, 1, 1_000_000),
             ("limits.server_connections_max", self.limits.server_connections_max as u64, 1, 1_000_000),
             ("limits.spool_memory", self.limits.spool_memory, 0, 16 * mib),

@@ -144,6 +144,8 @@ pub struct Limits {
     /// Bytes of all spool files together; a body that would pass it ends in a fault. Default: `8 GiB`.
     #[serde(deserialize_with = "bytes")]
     pub spool_max: u64,
+    /// Exchanges under way at once on each side, asking and answering; more wait for their turn. Default: `1024`.
+    pub exchanges_max: usize,
     /// Connections of information systems at once. Default: `5000`.
     pub client_connections_max: usize,
     /// Connections of other gateways at once. Default: `5000`.
@@ -301,6 +303,7 @@ impl Default for Limits {
             body_max: 1 << 30,
             spool_memory: 64 << 10,
             spool_max: 8 << 30,
+            exchanges_max: 1024,
             client_connections_max: 5000,
             server_connections_max: 5000,
         }

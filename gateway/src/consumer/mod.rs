@@ -27,6 +27,8 @@ use saatkond_proto::fault::Fault;
 use send::{Call, send};
 use std::convert::Infallible;
 use std::sync::Arc;
+use tower::Layer as _;
+use tower::limit::ConcurrencyLimitLayer;
 
 /// Carries one question of our information system to its provider, and the answer back.
 ///
@@ -50,10 +52,11 @@ pub async fn serve(gateway: Arc<Gateway>, door: Listener, is_tls: bool, stop: St
     let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
     let speech = if is_tls { tls_speech(&gateway) } else { Speech::Plain };
     let serving = Arc::clone(&gateway);
-    let service = tower::service_fn(move |asked: Exchange| {
+    let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
+    let service = limit.layer(tower::service_fn(move |asked: Exchange| {
         let gateway = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(one(gateway, asked).await) }
-    });
+    }));
     listen::serve(door, deadlines, || speech.clone(), stop, service).await;
 }
 

@@ -38,6 +38,8 @@ use saatkond_proto::fault::Fault;
 use seal::seal;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use tower::Layer as _;
+use tower::limit::ConcurrencyLimitLayer;
 
 /// Answers one question that another gateway brought.
 ///
@@ -71,10 +73,11 @@ pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
     };
     let handshakes = Handshakes { gateway: Arc::clone(&gateway), tickets, made: Mutex::default() };
     let serving = Arc::clone(&gateway);
-    let service = tower::service_fn(move |asked: Exchange| {
+    let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
+    let service = limit.layer(tower::service_fn(move |asked: Exchange| {
         let gateway = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(one(gateway, asked).await) }
-    });
+    }));
     listen::serve(door, deadlines, || handshakes.speech(), stop, service).await;
 }
 

@@ -7,7 +7,7 @@ use saatkond::messagelog::{Attachment, Direction, Kind};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::message::rest::Method;
 use saatkond_tests::site::{ASKING, answering};
-use saatkond_tests::{Answer, Ask, Caller, Federation, Gate, Service};
+use saatkond_tests::{Answer, Ask, Caller, Federation, Gate, Service, spawn_asking};
 
 fn sha512(bytes: &[u8]) -> Vec<u8> {
     DigestAlgorithm::Sha512.digest(bytes)
@@ -493,4 +493,21 @@ async fn a_body_that_passes_for_a_step_is_signed_by_nobody() {
     let heard = tax.ask(&Ask::new("POST", "land/x").body(step)).await;
     assert_eq!(heard.code(), "server.clientproxy.cannot_create_signature", "{heard:?}");
     assert_eq!(service.asked.len(), 1);
+}
+
+#[tokio::test]
+async fn no_more_exchanges_are_under_way_than_the_operator_allows() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let answer = move |_: &_| Answer::json("{}").after(&held);
+    let one = "[limits]\nexchanges_max = 1\n";
+    let Pair { tax, service, home: _home, federation: _federation } = Pair::with(answer, one, "").await;
+    let asking: Vec<_> = (0..8).map(|_| spawn_asking(tax.clients, Ask::get("land"))).collect();
+    service.asked.wait_for(1).await;
+    gate.open();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().status(), 200);
+    }
+    let directions: Vec<Direction> = tax.log().iter().map(|found| found.message.direction).collect();
+    assert_eq!(directions, [Direction::Sent, Direction::Received].repeat(8), "one after the other");
 }

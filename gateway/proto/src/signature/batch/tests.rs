@@ -374,13 +374,13 @@ fn vectors_of_x_road_have_their_verdicts() {
 #[test]
 fn a_part_that_passes_for_a_step_is_told_from_all_others() {
     let (a, b) = ([1; 64], [2; 64]);
-    let sha512 = DigestAlgorithm::Sha512;
+    let sha512 = Sha512;
     let passes =
         |bytes: &[u8]| passes_for_step(&bytes[..bytes.len().min(STEP_START_BYTES)], bytes.len() as u64);
     assert!(passes(&digest_list([(sha512, &a[..])])));
     assert!(passes(&digest_list([(sha512, &a[..]), (sha512, &b[..])])));
     assert!(passes(&digest_list(std::iter::repeat_n((sha512, &a[..]), 3000))));
-    assert!(passes(&digest_list([(DigestAlgorithm::Sha256, &a[..32])])));
+    assert!(passes(&digest_list([(Sha256, &a[..32])])));
     let mut longer = digest_list([(sha512, &a[..])]);
     longer.push(0);
     assert!(!passes(&longer), "what ends elsewhere is no step");

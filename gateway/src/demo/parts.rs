@@ -107,15 +107,11 @@ impl Part {
         Ok(())
     }
 
-    /// Why it has ended, if it has.
+    /// How it ended, told once, if somebody or something else ended it.
     pub(super) fn ended(&mut self) -> Option<String> {
         let status = self.running.as_mut()?.child.try_wait().ok()??;
-        Some(format!(
-            "{} ended by itself ({status}); the end of {}:\n{}",
-            self.name,
-            self.log.display(),
-            self.tail()
-        ))
+        self.running = None;
+        Some(format!("{} ended ({status}); what it said is in {}", self.name, self.log.display()))
     }
 
     /// Memory its process holds, in bytes.

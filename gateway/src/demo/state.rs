@@ -348,7 +348,8 @@ fn make(dir: &Path, ports: Ports) -> Result<Federation, Failure> {
     let [tax, home, embassy] = addresses.each_ref().map(String::as_str);
     let plan = Plan::two_boards(&trust, key, [tax, home, embassy]);
     Federation::create(dir, &plan, crate::clock::Clock::system().now()).map_err(|e| {
-        Failure::new(Exit::Disk, format!("making the demo's instance in {}: {e}", dir.display()))
+        let why = crate::net::message::chain(&e);
+        Failure::new(Exit::Disk, format!("making the demo's instance in {}: {why}", dir.display()))
             .hint("is there room on the disk? Name another directory with --dir")
     })
 }
@@ -404,7 +405,6 @@ fn disk(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
         ErrorKind::StorageFull => {
             failure.hint("the disk is full: make room, or name another directory with --dir")
         }
-        ErrorKind::PermissionDenied => failure.hint("name a directory you may write to with --dir"),
-        _ => failure,
+        _ => failure.hint("name a directory you may write to with --dir"),
     }
 }

@@ -52,6 +52,18 @@ struct Kill {
     returned_after: Option<Duration>,
 }
 
+/// Where the story is told; with `--json` the counts alone are data.
+struct Screen<'a, 'b> {
+    streams: &'a mut Streams<'b>,
+    json: bool,
+}
+
+impl Screen<'_, '_> {
+    fn line(&mut self, line: String) {
+        if self.json { self.streams.talk(line) } else { self.streams.data(line) }
+    }
+}
+
 /// Brings the state up, tells the story, and stays until Ctrl-C unless once was asked for.
 pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let began = Instant::now();
@@ -59,43 +71,39 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
     if args.lay_out {
         return Ok(Exit::Done);
     }
-    let mut say = |line: String| if args.json { streams.talk(line) } else { streams.data(line) };
+    let mut screen = Screen { streams, json: args.json };
     let mut parts = Processes::of(&state);
-    say(format!("A small state comes up (state kept in {}, Ctrl-C ends it)", args.dir.display()));
-    parts.start(&state, &mut say).await?;
+    screen.line(format!("A small state comes up (state kept in {}, Ctrl-C ends it)", args.dir.display()));
+    parts.start(&state, &mut screen).await?;
 
     let mut found = Findings::default();
-    first_call(&state, began, &mut found, &mut say).await?;
+    first_call(&state, began, &mut found, &mut screen).await?;
     for _ in 0..args.kills {
-        kill_home(&state, &mut parts, &mut found, &mut say).await?;
+        kill_home(&state, &mut parts, &mut found, &mut screen).await?;
     }
     found.resident = parts.tax.resident_bytes();
     for line in state.try_it() {
-        say(line);
+        screen.line(line);
     }
     for untrue in &found.untrue {
-        say(format!("NOT TRUE: {untrue}"));
+        screen.line(format!("NOT TRUE: {untrue}"));
     }
     if args.json {
-        streams.data(found.to_json());
+        screen.streams.data(found.to_json());
     }
     if args.once {
         return Ok(if found.untrue.is_empty() { Exit::Done } else { Exit::NotWell });
     }
-    stay(&mut parts).await
+    stay(&mut parts, &mut screen).await
 }
 
-/// Waits for Ctrl-C, or for a part that ends by itself.
-async fn stay(parts: &mut Processes) -> Result<Exit, Failure> {
+/// Waits for Ctrl-C. Parts may end before: somebody wants to see what the others do without one.
+async fn stay(parts: &mut Processes, screen: &mut Screen<'_, '_>) -> Result<Exit, Failure> {
     let mut look = tokio::time::interval(Duration::from_millis(500));
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
-            _ = look.tick() => {
-                if let Some(why) = parts.all().into_iter().find_map(Part::ended) {
-                    return Err(Failure::new(Exit::NotWell, why));
-                }
-            }
+            _ = look.tick() => parts.all().into_iter().filter_map(Part::ended).for_each(|line| screen.line(line)),
         }
     }
 }
@@ -129,10 +137,10 @@ impl Processes {
         ]
     }
 
-    async fn start(&mut self, state: &State, say: &mut impl FnMut(String)) -> Result<(), Failure> {
+    async fn start(&mut self, state: &State, screen: &mut Screen<'_, '_>) -> Result<(), Failure> {
         let failed = |e: anyhow::Error| Failure::new(Exit::Unavailable, format!("{e:#}"));
         let mut line = |what: &str, who: &str, at: String, took: Duration| {
-            say(format!("  {what:<9} {who:<68} {at:<16} {:>4.1} s", took.as_secs_f64()));
+            screen.line(format!("  {what:<9} {who:<68} {at:<16} {:>4.1} s", took.as_secs_f64()));
         };
         let took = self.trust.start().await.map_err(failed)?;
         let trust = "certification authority, OCSP, time-stamps, signed configuration";
@@ -155,7 +163,7 @@ async fn first_call(
     state: &State,
     began: Instant,
     found: &mut Findings,
-    say: &mut impl FnMut(String),
+    screen: &mut Screen<'_, '_>,
 ) -> Result<(), Failure> {
     let target = state.target();
     let asked = Instant::now();
@@ -163,16 +171,16 @@ async fn first_call(
     let outcome = call(&mut None, &target, &id, false).await;
     let took = asked.elapsed();
     found.first_exchange = began.elapsed();
-    say(String::new());
+    screen.line(String::new());
     let Outcome::Answered(copy) = &outcome else {
         found.untrue.push(format!("the first call is answered: {outcome:?}"));
         return Ok(());
     };
     let call = format!("GET {}/titles/1001", target.service);
-    say(format!("{call:<79} 200 in {:.1} ms, answered by {copy}", took.as_secs_f64() * 1000.0));
+    screen.line(format!("{call:<79} 200 in {:.1} ms, answered by {copy}", took.as_secs_f64() * 1000.0));
     match evidence::of_exchange(state, &id, state.site(copy)).await {
         Ok(Evidence { lines, files }) => {
-            lines.into_iter().for_each(&mut *say);
+            lines.into_iter().for_each(|line| screen.line(line));
             found.evidence = files.iter().map(|f| f.display().to_string()).collect();
         }
         Err(e) => found.untrue.push(format!("the call left evidence that holds: {e:#}")),
@@ -185,7 +193,7 @@ async fn kill_home(
     state: &State,
     parts: &mut Processes,
     found: &mut Findings,
-    say: &mut impl FnMut(String),
+    screen: &mut Screen<'_, '_>,
 ) -> Result<(), Failure> {
     let failed = |e: anyhow::Error| Failure::new(Exit::Unavailable, format!("{e:#}"));
     let load = Load::start(&state.target(), CALLERS, &format!("load-{}-{}", state.run(), found.kills.len()));
@@ -194,8 +202,8 @@ async fn kill_home(
     let in_flight = load.in_flight();
     parts.home.kill().await.map_err(failed)?;
     parts.home_register.kill().await.map_err(failed)?;
-    say(String::new());
-    say(format!(
+    screen.line(String::new());
+    screen.line(format!(
         "{CALLERS} callers, one call in five a write; killed HOME (pid {pid} and its register) with {in_flight} calls in flight …"
     ));
     tokio::time::sleep(LOAD_WITHOUT_HOME).await;
@@ -213,7 +221,7 @@ async fn kill_home(
     }
     let calls = load.finish().await;
     let kill = Kill::of(&calls, in_flight, returned_after, state).map_err(failed)?;
-    kill.tell(without.as_deref(), found.kills.len(), found, say);
+    kill.tell(without.as_deref(), found.kills.len(), found, screen);
     found.kills.push(kill);
     Ok(())
 }
@@ -238,30 +246,30 @@ impl Kill {
         })
     }
 
-    fn tell(&self, without: Option<&str>, number: usize, found: &mut Findings, say: &mut impl FnMut(String)) {
+    fn tell(&self, without: Option<&str>, number: usize, found: &mut Findings, screen: &mut Screen<'_, '_>) {
         let tally = &self.tally;
-        say(format!(
+        screen.line(format!(
             "  reads     {} answered, {} failed, longest {} ms; without home answered by {}",
             tally.reads_answered,
             tally.reads_failed,
             tally.read_longest.as_millis(),
             without.unwrap_or("nobody")
         ));
-        say(format!(
+        screen.line(format!(
             "  writes    {} done, {} told \"outcome unknown\", {} refused, {} done twice (counted by the register itself)",
             tally.writes_done, tally.writes_unknown, tally.writes_failed, self.twice
         ));
-        say(format!(
+        screen.line(format!(
             "  pause     {} ms at most without an answer to anybody",
             tally.longest_pause.as_millis()
         ));
         match self.returned_after {
             Some(after) => {
-                say(format!("HOME is back: calls return to it after {:.1} s", after.as_secs_f64()))
+                screen.line(format!("HOME is back: calls return to it after {:.1} s", after.as_secs_f64()))
             }
-            None => say("HOME is back, and no call returned to it".to_owned()),
+            None => screen.line("HOME is back, and no call returned to it".to_owned()),
         }
-        say("  note      authority is not yet held by one copy alone: an unplanned change may lose acknowledged writes".to_owned());
+        screen.line("  note      authority is not yet held by one copy alone: an unplanned change may lose acknowledged writes".to_owned());
         let mut hold = |claim: bool, what: String| {
             if !claim {
                 found.untrue.push(format!("kill {}: {what}", number + 1));

@@ -1,3 +1,5 @@
+//! SOAP messages: the rules of the header, X-Road's own cases, recorded exchanges.
+
 use super::*;
 use crate::fault::Origin;
 use std::collections::HashMap;

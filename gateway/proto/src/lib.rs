@@ -19,6 +19,10 @@
 //!
 //! Provenance of what reaches the wire is said in three words: `Spec:` (document and section), `Seen:` (only in
 //! X-Road's code or on its wire), `Ours:` (an extension of this project).
+//!
+//! `message-path §n` and `trust-and-configuration §n` are sections of two studies of X-Road 7.8's formats, to the byte and
+//! with pointers into its source, which are kept beside this repository with the recordings of real servers. Where X-Road
+//! publishes a document of its own, that is named: PR-REST, PR-MESS, PR-MESSTRANSP, PR-SIGDOC, PR-GCONF.
 
 pub mod container;
 pub mod crypto;

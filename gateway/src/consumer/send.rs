@@ -1,6 +1,6 @@
 //! Sign, record, hand over; and when a call may go to another door.
 //!
-//! One rule for the whole product (house §0). (a) Until the first byte of the signature part is handed to TLS, any call
+//! One rule for the whole product. (a) Until the first byte of the signature part is handed to TLS, any call
 //! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only GET, HEAD and
 //! OPTIONS may; anything else ends as `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the
 //! TLS peer's word: reads go on, writes do not.

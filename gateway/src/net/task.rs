@@ -26,7 +26,7 @@ pub async fn run<T: Send + 'static>(
     })
 }
 
-/// What the closing line of an exchange says: the same fields always. Spec: house §6.9.
+/// What the closing line of an exchange says: the same fields always.
 #[derive(Debug)]
 pub struct Account {
     side: &'static str,

@@ -105,7 +105,9 @@ impl Asker {
         let to = SocketAddr::from((federation.address(code), federation.port));
         let behind: Vec<&Certificate> = self.behind.iter().map(|c| &**c).collect();
         let connector = match &self.shows {
-            Some(holder) => TlsConnector::from(tls::to_gateways(holder.certified(&behind))),
+            Some(holder) => {
+                TlsConnector::from(tls::to_gateways(holder.certified(&behind), tls::Peers::Modern))
+            }
             None => tls::fetching(),
         };
         let name = tls::server_name(&to.ip().to_string())?;
@@ -502,5 +504,12 @@ impl Script {
 
 /// TLS as a provider's gateway speaks it; whoever comes is let in.
 fn config(shows: &Holder, behind: &[&Certificate]) -> Arc<ServerConfig> {
-    tls::from_gateways(shows.certified(behind), Ticketer::new().unwrap(), Vec::new(), |_| true).unwrap()
+    tls::from_gateways(
+        shows.certified(behind),
+        Ticketer::new().unwrap(),
+        Vec::new(),
+        |_| true,
+        tls::Peers::Modern,
+    )
+    .unwrap()
 }

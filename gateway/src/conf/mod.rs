@@ -190,12 +190,6 @@ impl Conf {
     }
 
     fn check(&self) -> Result<(), ConfError> {
-        if self.stock_peers {
-            let text = "unmodified X-Road 7 security servers speak TLS 1.2 with CBC suites, which this version does \
-                        not have yet";
-            let hint = "leave it out or set it to false; gateways of this kind reach each other with TLS 1.3";
-            return Err(self.refuse("tls.stock_peers", text.to_owned(), Some(hint)));
-        }
         self.check_doors()?;
         let spans = [
             ("timeouts.connect", self.timeouts.connect),

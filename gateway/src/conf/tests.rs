@@ -156,7 +156,6 @@ fn unknown_keys_and_versions_are_refused_with_their_line() {
 #[test]
 fn values_that_break_a_rule_are_refused() {
     for (text, expected) in [
-        ("[tls]\nstock_peers = true\n", "tls.stock_peers: unmodified X-Road 7"),
         ("[timeouts]\nconnect = \"0 s\"\n", "timeouts.connect: is zero"),
         ("[signing]\nbatch_max = 0\n", "signing.batch_max: is 0, expected 1 to 256"),
         ("[log]\nsegment = \"1 KiB\"\n", "log.segment: is 1024"),

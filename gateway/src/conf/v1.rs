@@ -127,7 +127,8 @@ pub struct Peers {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Whether unmodified X-Road security servers, which speak only TLS 1.2 with CBC suites, are met. Default: `false`.
+    /// Whether unmodified X-Road security servers are met, in both directions. They speak only TLS 1.2 with CBC suites,
+    /// at a tenth of the speed; gateways of this kind go on speaking TLS 1.3 with each other. Default: `false`.
     pub stock_peers: bool,
 }
 

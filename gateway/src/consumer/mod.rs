@@ -66,7 +66,7 @@ fn tls_speech(gateway: &Gateway) -> Speech {
         return Speech::Nothing;
     };
     match tls::from_information_systems(ours) {
-        Ok(config) => Speech::Tls(config),
+        Ok(config) => Speech::Tls { config, hears: None },
         Err(error) => {
             tracing::error!(%error, "information systems are not served over HTTPS");
             Speech::Nothing

@@ -82,8 +82,21 @@
 //! names; only then is it parsed. Every bound that a stranger can push against stands in [`saatkond_proto::limits`] with
 //! its reason.
 //!
+//! # TLS between gateways ([`crate::net::tls`])
+//!
+//! Gateways of this kind speak TLS 1.3 with each other and nothing else. Unmodified X-Road 7 servers speak TLS 1.2 with
+//! `ECDHE_RSA` or `ECDHE_ECDSA` and `AES_256_CBC_SHA384`; with `tls.stock_peers = true` they are met, on the way between
+//! gateways only, and whatever is better goes before. A peer turned away for want of the switch leaves a log line that
+//! names it.
+//!
+//! | X-Road 7.8 | we |
+//! |---|---|
+//! | offers and takes `DHE_RSA_WITH_AES_256_CBC_SHA256` | do not: who has it has an ECDHE suite, too |
+//! | ends CBC records in whatever way its Java does | open them in time that does not depend on what is in them (`net/cbc.rs` says how, and how to look) |
+//! | renegotiates | never |
+//! | does without the extended master secret (RFC 7627) when a peer has none | do not: its own Java always has it |
+//! | answers alert 40 when no certificate is shown | answer 116, in TLS 1.2 as well |
+//!
 //! # What this version does not speak
 //!
-//! SOAP messages are answered with a fault that says so. Unmodified X-Road 7 servers offer only TLS 1.2 with CBC suites
-//! between servers, which this version does not have (`tls.stock_peers`): gateways of this kind reach each other with
-//! TLS 1.3.
+//! SOAP messages are answered with a fault that says so.

@@ -109,6 +109,7 @@
 //! | `…no_timestamping_provider_found` | the instance approves no time-stamping authority, or `timestamping.services` names none of those it approves | mend `timestamping.services`, or have one approved |
 //! | `job failed` of `server-file` | the new `server.toml` is refused | the line says line and reason; the earlier one is in force |
 //! | `gateway not taken`, `call goes to another door` | a provider's gateway is away, or not who it must be; another answers | nothing, unless it lasts: then tell the provider |
+//! | a log line names `tls.stock_peers` | an unmodified X-Road 7 server called us or was called: it speaks only TLS 1.2 with CBC suites | set `tls.stock_peers = true` and restart, if such servers shall be met |
 //! | callers get `outcome_unknown` | a write was handed over and no answer came | see [chapter 2](super::_2_doors) |
 //! | `no connection accepted` | the process has no file descriptors left | raise its limit above what `limits` allows it: a connection costs one, a body in `spool/` another |
 //! | callers wait long until they are connected | `limits.client_connections_max` are connected: the others wait | raise it, and the limit of file descriptors with it |

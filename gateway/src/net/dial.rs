@@ -303,9 +303,20 @@ async fn shake(gateway: &Gateway, world: &World, door: &Door, tcp: TcpStream) ->
             .because(error)
     };
     let (key, ours) = gateway_key(gateway, world, door)?;
-    let config = gateway.net.to_gateways.of(&key.shown, || tls::to_gateways(ours));
+    let config = gateway
+        .net
+        .to_gateways
+        .of(&key.shown, || tls::to_gateways(ours, tls::Peers::stock_if(gateway.conf.stock_peers)));
     let name = tls::server_name(&door.host).map_err(failed)?;
-    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(failed)?;
+    let shaken = TlsConnector::from(config).connect(name, tcp).await;
+    let stream = shaken
+        .inspect_err(|error| {
+            if !gateway.conf.stock_peers && tls::may_be_stock(error) {
+                tracing::warn!(server = %door.server, "an unmodified X-Road server, as it seems: it does not speak \
+                    TLS 1.3; to meet these, set tls.stock_peers = true");
+            }
+        })
+        .map_err(failed)?;
     let certificates = shown(&stream);
     Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await.map_err(failed)
 }

@@ -3,8 +3,10 @@
 use super::body::{Incoming, Outgoing};
 use super::framed::{Framed, Heads, NUMBER};
 use super::head::RequestHead;
+use super::tls::TurnedAway;
 use http::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::server::Acceptor;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
@@ -15,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
 use tower::{Service, ServiceExt};
 
 /// How long no connection is accepted after accepting failed: the process is out of file descriptors.
@@ -134,8 +137,13 @@ impl Stop {
 pub enum Speech {
     /// Plain HTTP.
     Plain,
-    /// HTTP in TLS, with this configuration.
-    Tls(Arc<rustls::ServerConfig>),
+    /// HTTP in TLS.
+    Tls {
+        /// How.
+        config: Arc<rustls::ServerConfig>,
+        /// Who hears what a client offers before it is answered, where somebody wants to.
+        hears: Option<Arc<TurnedAway>>,
+    },
     /// Nothing for now: connections are closed at once.
     Nothing,
 }
@@ -217,8 +225,14 @@ async fn connection<S>(
             let caller = Caller { address, is_tls: false, certificates: Vec::new() };
             http(stream, caller, deadlines, stop, service).await;
         }
-        Speech::Tls(config) => {
-            let accepting = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+        Speech::Tls { config, hears } => {
+            let accepting = async {
+                let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+                if let Some(hears) = hears {
+                    hears.hear(address, &hello.client_hello());
+                }
+                hello.into_stream(config).await
+            };
             let stream = match timeout(deadlines.idle, accepting).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {

@@ -6,6 +6,7 @@
 //! | `framed` | the stream between socket and hyper, which keeps heads as they came |
 //! | [`head`] | one request head, read strictly |
 //! | [`body`] | bodies under a deadline, in and out |
+//! | `cbc` | the cipher suites of unmodified X-Road servers |
 //! | [`dial`] | connecting to the gateway that shall answer, to the service that is asked |
 //! | [`peer`] | whether a TLS peer is the gateway that it must be |
 //! | [`pool`] | connections kept for another request |
@@ -17,6 +18,7 @@
 //! | [`tls`] | who must prove what in a handshake |
 
 pub mod body;
+mod cbc;
 pub mod dial;
 pub mod fetch;
 mod framed;

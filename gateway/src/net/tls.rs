@@ -2,14 +2,18 @@
 //!
 //! | door | versions | the server shows | the client shows |
 //! |---|---|---|---|
-//! | gateway to gateway | 1.3 | its authentication certificate; judged by [`super::peer`] before the first HTTP byte | a certificate registered for a security server of the world |
+//! | gateway to gateway | 1.3; with `tls.stock_peers` 1.2 too | its authentication certificate; judged by [`super::peer`] before the first HTTP byte | a certificate registered for a security server of the world |
 //! | information system to gateway | 1.2, 1.3 | the internal certificate | any or none; judged with each message |
 //! | gateway to service | 1.2, 1.3 | one of the client's certificates, where the service says so | the internal certificate |
 //! | trust services | 1.2, 1.3 | any: what they say is signed | none |
 //!
+//! Unmodified X-Road 7 servers speak 1.2 with CBC suites and nothing else. [`Peers::Stock`] carries these, after all that
+//! is better, and on the way between gateways only.
+//!
 //! Every verifier here checks the handshake's own signature, so nobody shows a certificate whose key is not his.
 //! Resumed sessions skip verifiers: who the peer is gets looked up again with each connection and each message.
 
+use super::cbc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
@@ -18,22 +22,109 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, ServerConfig,
-    SignatureScheme, SupportedProtocolVersion, version,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
+    ServerConfig, SignatureScheme, SupportedProtocolVersion, version,
 };
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_rustls::TlsConnector;
 
-/// Gateway to gateway. Ours: unmodified X-Road speaks only 1.2, see `tls.stock_peers`.
+/// Between gateways of this kind.
 const BETWEEN_GATEWAYS: &[&SupportedProtocolVersion] = &[&version::TLS13];
-/// Everybody else.
+/// Everybody else, and unmodified X-Road servers.
 const ELSEWHERE: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 /// Sessions kept for resumption towards other gateways.
 const SESSIONS_MAX: usize = 1024;
+/// How often it is said that an unmodified server was turned away.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
+/// The same with the suites of unmodified X-Road servers, which come last.
+static WITH_STOCK_SUITES: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.extend_from_slice(&cbc::SUITES);
+    Arc::new(provider)
+});
+
+/// Which gateways are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// Those that speak TLS 1.3, as this one does.
+    Modern,
+    /// Unmodified X-Road servers, too: TLS 1.2, CBC suites if need be.
+    Stock,
+}
+
+impl Peers {
+    /// As `tls.stock_peers` says.
+    #[must_use]
+    pub const fn stock_if(stock_peers: bool) -> Self {
+        if stock_peers { Self::Stock } else { Self::Modern }
+    }
+
+    const fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Modern => BETWEEN_GATEWAYS,
+            Self::Stock => ELSEWHERE,
+        }
+    }
+
+    /// The crypto provider with the suites for these peers.
+    #[must_use]
+    pub fn provider(self) -> Arc<CryptoProvider> {
+        match self {
+            Self::Modern => provider(),
+            Self::Stock => Arc::clone(&WITH_STOCK_SUITES),
+        }
+    }
+}
+
+/// Whether a client could speak nothing but the suites of unmodified X-Road servers.
+fn is_stock_only(offered: &[CipherSuite]) -> bool {
+    let modern = || PROVIDER.cipher_suites.iter().filter(|suite| suite.tls13().is_some());
+    offered.iter().any(|suite| cbc::is_stock(*suite))
+        && !modern().any(|suite| offered.contains(&suite.suite()))
+}
+
+/// Tells the operator about unmodified X-Road servers that knock where they are not met.
+#[derive(Debug, Default)]
+pub struct TurnedAway(Mutex<Option<Instant>>);
+
+impl TurnedAway {
+    /// Looks at what a client offers; says once a minute which switch would let it in.
+    pub fn hear(&self, address: SocketAddr, hello: &ClientHello<'_>) {
+        if !is_stock_only(hello.cipher_suites()) {
+            return;
+        }
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        drop(told);
+        tracing::warn!(%address, "a caller speaks only the TLS 1.2 suites of unmodified X-Road servers, and is turned \
+            away: to meet these, set tls.stock_peers = true");
+    }
+}
+
+/// Whether a handshake failed as it does with an unmodified X-Road server that is asked for TLS 1.3.
+/// Seen: message-path §2.2.
+#[must_use]
+pub fn may_be_stock(error: &io::Error) -> bool {
+    use rustls::{AlertDescription, Error};
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(
+        error,
+        Some(
+            Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)
+                | Error::PeerIncompatible(_)
+        )
+    )
+}
 
 /// The one crypto provider: ring.
 #[must_use]
@@ -54,7 +145,7 @@ pub fn server_name(host: &str) -> io::Result<ServerName<'static>> {
 #[must_use]
 pub fn fetching() -> TlsConnector {
     static CONFIG: LazyLock<Arc<ClientConfig>> =
-        LazyLock::new(|| Arc::new(client(ELSEWHERE, Arc::new(DangerPossessionOnly), None)));
+        LazyLock::new(|| Arc::new(client(provider(), ELSEWHERE, Arc::new(DangerPossessionOnly), None)));
     TlsConnector::from(Arc::clone(&CONFIG))
 }
 
@@ -62,9 +153,10 @@ pub fn fetching() -> TlsConnector {
 ///
 /// Whose the peer's certificate is must be judged before anything is sent.
 #[must_use]
-pub fn to_gateways(ours: Arc<CertifiedKey>) -> Arc<ClientConfig> {
-    let mut config = client(BETWEEN_GATEWAYS, Arc::new(DangerPossessionOnly), Some(ours));
+pub fn to_gateways(ours: Arc<CertifiedKey>, peers: Peers) -> Arc<ClientConfig> {
+    let mut config = client(peers.provider(), peers.versions(), Arc::new(DangerPossessionOnly), Some(ours));
     config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+    config.require_ems = true;
     Arc::new(config)
 }
 
@@ -73,7 +165,7 @@ pub fn to_gateways(ours: Arc<CertifiedKey>) -> Arc<ClientConfig> {
 /// Whose the service's certificate is must be judged before anything is sent.
 #[must_use]
 pub fn to_services(ours: Option<Arc<CertifiedKey>>) -> Arc<ClientConfig> {
-    Arc::new(client(ELSEWHERE, Arc::new(DangerPossessionOnly), ours))
+    Arc::new(client(provider(), ELSEWHERE, Arc::new(DangerPossessionOnly), ours))
 }
 
 /// Takes connections of other gateways: only of those registered in the world of that moment.
@@ -89,10 +181,13 @@ pub fn from_gateways(
     tickets: Arc<dyn ProducesTickets>,
     authorities: Vec<Vec<u8>>,
     is_registered: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    peers: Peers,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
     let verifier = RegisteredGateways { authorities, is_registered };
-    server(BETWEEN_GATEWAYS, Arc::new(verifier), ours, tickets)
+    let mut config = server(peers.provider(), peers.versions(), Arc::new(verifier), ours, tickets)?;
+    config.require_ems = true;
+    Ok(Arc::new(config))
 }
 
 /// Takes connections of information systems: with any certificate or none.
@@ -100,15 +195,17 @@ pub fn from_gateways(
 /// # Errors
 /// [`rustls::Error`] when the system gives no randomness for tickets.
 pub fn from_information_systems(ours: Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    server(ELSEWHERE, Arc::new(AnyCaller), ours, rustls::crypto::ring::Ticketer::new()?)
+    let tickets = rustls::crypto::ring::Ticketer::new()?;
+    server(provider(), ELSEWHERE, Arc::new(AnyCaller), ours, tickets).map(Arc::new)
 }
 
 fn client(
+    provider: Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
     verifier: Arc<dyn ServerCertVerifier>,
     ours: Option<Arc<CertifiedKey>>,
 ) -> ClientConfig {
-    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = ClientConfig::builder_with_provider(provider);
     #[expect(
         clippy::expect_used,
         reason = "ring has suites for both versions: proven by every test of this room"
@@ -122,16 +219,18 @@ fn client(
 }
 
 fn server(
+    provider: Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
     verifier: Arc<dyn ClientCertVerifier>,
     ours: Arc<CertifiedKey>,
     tickets: Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(Always(ours)));
     config.ticketer = tickets;
+    // Seen: a client that lists CBC first gets it otherwise.
     config.ignore_client_order = true;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 //------------ Always --------------------------------------------------------
@@ -367,7 +466,7 @@ mod tests {
 
     fn gateways(ours: Arc<CertifiedKey>, registered: bool) -> Arc<ServerConfig> {
         let tickets = rustls::crypto::ring::Ticketer::new().unwrap();
-        from_gateways(ours, tickets, Vec::new(), move |_| registered).unwrap()
+        from_gateways(ours, tickets, Vec::new(), move |_| registered, Peers::Modern).unwrap()
     }
 
     fn alert(result: io::Result<u8>) -> AlertDescription {
@@ -380,15 +479,15 @@ mod tests {
 
     #[tokio::test]
     async fn registered_gateways_shake_hands_in_tls_1_3() {
-        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(false))).await;
+        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(false), Peers::Modern)).await;
         assert_eq!((served.unwrap(), asked.unwrap()), (2, 1));
     }
 
     #[tokio::test]
     async fn nobody_shows_a_certificate_whose_key_he_has_not() {
-        let (served, asked) = shake(gateways(key(true), true), to_gateways(key(false))).await;
+        let (served, asked) = shake(gateways(key(true), true), to_gateways(key(false), Peers::Modern)).await;
         assert!(asked.is_err() && served.is_err(), "a server without the key");
-        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(true))).await;
+        let (served, asked) = shake(gateways(key(false), true), to_gateways(key(true), Peers::Modern)).await;
         assert!(asked.is_err() && served.is_err(), "a client without the key");
         let systems = from_information_systems(key(false)).unwrap();
         let (served, _) = shake(systems, to_services(Some(key(true)))).await;
@@ -397,7 +496,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unregistered_certificate_gets_the_alert_of_x_road() {
-        let (_, asked) = shake(gateways(key(false), false), to_gateways(key(false))).await;
+        let (_, asked) = shake(gateways(key(false), false), to_gateways(key(false), Peers::Modern)).await;
         assert_eq!(alert(asked), AlertDescription::CertificateUnknown);
     }
 

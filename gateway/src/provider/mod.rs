@@ -71,7 +71,12 @@ pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
             return;
         }
     };
-    let handshakes = Handshakes { gateway: Arc::clone(&gateway), tickets, made: Mutex::default() };
+    let handshakes = Handshakes {
+        gateway: Arc::clone(&gateway),
+        tickets,
+        made: Mutex::default(),
+        turned_away: Arc::default(),
+    };
     let serving = Arc::clone(&gateway);
     let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
     let service = limit.layer(tower::service_fn(move |asked: Exchange| {
@@ -112,6 +117,7 @@ struct Handshakes {
     gateway: Arc<Gateway>,
     tickets: Arc<dyn ProducesTickets>,
     made: Mutex<Option<Made>>,
+    turned_away: Arc<tls::TurnedAway>,
 }
 
 /// A TLS configuration and what it was made for.
@@ -122,6 +128,11 @@ struct Made {
 }
 
 impl Handshakes {
+    fn tls(&self, config: Arc<ServerConfig>) -> Speech {
+        let hears = (!self.gateway.conf.stock_peers).then(|| Arc::clone(&self.turned_away));
+        Speech::Tls { config, hears }
+    }
+
     fn speech(&self) -> Speech {
         let world = self.gateway.world();
         let auth = match world.auth(self.gateway.now()) {
@@ -136,18 +147,19 @@ impl Handshakes {
             && Arc::ptr_eq(&made.world.conf, &world.conf)
             && made.certificate == auth.certificate.sha256()
         {
-            return Speech::Tls(Arc::clone(&made.config));
+            return self.tls(Arc::clone(&made.config));
         }
         let authorities = world.conf.all_cas().into_iter().flat_map(|ca| ca.services());
         let authorities = authorities.map(|s| s.certificate.subject().to_vec()).collect();
         let worlds = Arc::clone(&self.gateway.world);
         let is_registered = move |leaf: &[u8]| worlds.load().conf.server_by_auth_cert(leaf).is_some();
         let (certified, tickets) = (Arc::clone(&auth.certified), Arc::clone(&self.tickets));
-        match tls::from_gateways(certified, tickets, authorities, is_registered) {
+        let peers = tls::Peers::stock_if(self.gateway.conf.stock_peers);
+        match tls::from_gateways(certified, tickets, authorities, is_registered, peers) {
             Ok(config) => {
                 let certificate = auth.certificate.sha256().to_vec();
                 *made = Some(Made { world: Arc::clone(&world), certificate, config: Arc::clone(&config) });
-                Speech::Tls(config)
+                self.tls(config)
             }
             Err(error) => {
                 tracing::error!(%error, "connection of another gateway closed");

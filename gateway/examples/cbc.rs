@@ -4,6 +4,7 @@
 //! cargo build --release -p saatkond --example cbc
 //! target/release/examples/cbc timing 2000000
 //! target/release/examples/cbc speed
+//! target/release/examples/cbc handshakes CHAIN.pem KEY.pem
 //! valgrind --error-limit=no target/release/examples/cbc secrets
 //! ```
 //!
@@ -12,18 +13,29 @@
 //! 4.5 and does not grow with the number of rounds shows no difference. The last lines time the code that everybody would
 //! write first, so that one sees what a difference looks like.
 //!
+//! `handshakes` makes them between a client and a server with that certificate, in one thread, over these suites: full
+//! ones and resumed ones.
+//!
 //! `secrets` is for valgrind: before records are opened, their bytes and the keys are marked as undefined, so that
 //! memcheck reports each branch and each address that depends on them. One is right: the result.
 
 #![expect(clippy::print_stdout, reason = "it is looked at")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is wrong ends it")]
 
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, MessageDecrypter, OutboundPlainMessage, Tls12AeadAlgorithm,
 };
-use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
-use saatkond::net::tls::Peers;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CipherSuite, ClientConfig, ClientConnection, Connection, ContentType, DigitallySignedStruct, Error,
+    HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection, SignatureScheme, SupportedCipherSuite,
+};
+use saatkond::net::tls::{self, Peers};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const KEY: [u8; 32] = [7; 32];
@@ -32,12 +44,13 @@ const TYPE: ContentType = ContentType::ApplicationData;
 const VERSION: ProtocolVersion = ProtocolVersion::TLSv1_2;
 
 fn main() {
-    let mut words = std::env::args().skip(1);
-    match (words.next().as_deref(), words.next().and_then(|n| n.parse().ok())) {
-        (Some("timing"), rounds) => timing(rounds.unwrap_or(200_000)),
-        (Some("speed"), _) => speed(),
-        (Some("secrets"), _) => secrets::look(),
-        _ => panic!("say timing [ROUNDS], speed or secrets"),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["timing", rounds] => timing(rounds.parse().unwrap()),
+        ["speed"] => speed(),
+        ["handshakes", chain, key] => handshakes(chain, key),
+        ["secrets"] => secrets::look(),
+        _ => panic!("say timing ROUNDS, speed, handshakes CHAIN KEY or secrets"),
     }
 }
 
@@ -226,6 +239,99 @@ fn rate<T>(bytes: usize, mut work: impl FnMut(u64) -> T) -> f64 {
         done += 1;
     }
     f64::from(done) * f64::from(u32::try_from(bytes).unwrap()) / start.elapsed().as_secs_f64() / 1e6
+}
+
+/// Mutual handshakes, both ends in this thread.
+fn handshakes(chain: &str, key: &str) {
+    let certificates = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let key = tls::provider().key_provider.load_private_key(key).unwrap();
+    let key = Arc::new(CertifiedKey::new(certificates, key));
+    let tickets = rustls::crypto::ring::Ticketer::new().unwrap();
+    let server = tls::from_gateways(Arc::clone(&key), tickets, Vec::new(), |_| true, Peers::Stock).unwrap();
+    // A client that has nothing better.
+    let mut provider = (*Peers::Stock.provider()).clone();
+    provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("_CBC_"));
+    let only = ClientConfig::builder_with_provider(Arc::new(provider));
+    let only = only.with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
+    let only = only.dangerous().with_custom_certificate_verifier(Arc::new(Possession));
+    let like = tls::to_gateways(key, Peers::Stock);
+    let only = only.with_client_cert_resolver(Arc::clone(&like.client_auth_cert_resolver));
+    for (what, resumption) in
+        [("full", Resumption::disabled()), ("resumed", Resumption::in_memory_sessions(16))]
+    {
+        let mut client = only.clone();
+        client.resumption = resumption;
+        let client = Arc::new(client);
+        shake(&client, &server);
+        let one = |_| assert_eq!(format!("{:?}", shake(&client, &server)).to_lowercase(), what);
+        println!("{what:8} {:8.0} handshakes/s, both ends", rate(1, one) * 1e6);
+    }
+}
+
+/// Checks that a server has its key, as ours does.
+#[derive(Debug)]
+struct Possession;
+
+impl ServerCertVerifier for Possession {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.3".to_owned()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> HandshakeKind {
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut client = Connection::from(ClientConnection::new(Arc::clone(client), name).unwrap());
+    let mut server = Connection::from(ServerConnection::new(Arc::clone(server)).unwrap());
+    while client.is_handshaking() || server.is_handshaking() {
+        carry(&mut client, &mut server);
+        carry(&mut server, &mut client);
+    }
+    let suite = server.negotiated_cipher_suite().unwrap().suite();
+    assert!(format!("{suite:?}").contains("_CBC_"), "{suite:?}");
+    server.handshake_kind().unwrap()
+}
+
+fn carry(from: &mut Connection, to: &mut Connection) {
+    let mut wire = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut wire).unwrap();
+    }
+    let mut wire = &wire[..];
+    while !wire.is_empty() {
+        to.read_tls(&mut wire).unwrap();
+        to.process_new_packets().unwrap();
+    }
 }
 
 //------------ secrets -------------------------------------------------------

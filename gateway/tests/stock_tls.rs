@@ -369,6 +369,34 @@ fn what_we_do_not_speak_gets_an_alert() {
     assert!(served.join().unwrap().remove(0).is_err(), "a caller without a certificate");
 }
 
+#[test]
+fn authorities_are_named_and_an_unregistered_certificate_gets_the_alert_of_x_road() {
+    let Some(bed) = Bed::make("registered") else { return };
+    let tickets = rustls::crypto::ring::Ticketer::new().unwrap();
+    // CN=root, as DER.
+    let root = b"\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04root".to_vec();
+    let config = tls::from_gateways(bed.key("rsa"), tickets, vec![root], |_| false, Peers::Stock).unwrap();
+    let (port, served) = echo(config, 1);
+    let output = s_client(&bed, port, "rsa", "").stdin(Stdio::null()).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(said.contains("SSL alert number 46"), "{said}");
+    assert!(told.contains("Acceptable client certificate CA names\nCN = root\n"), "{told}");
+    assert!(served.join().unwrap().remove(0).is_err());
+}
+
+#[test]
+fn a_server_that_speaks_only_tls_1_2_is_known_by_its_alert() {
+    let Some(bed) = Bed::make("modern") else { return };
+    let (port, _server) = s_server(&bed, "rsa", "-quiet");
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let config = tls::to_gateways(bed.key("rsa"), Peers::Modern);
+    let mut connection = ClientConnection::new(config, name).unwrap();
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let error = connection.complete_io(&mut tcp).unwrap_err();
+    assert!(tls::may_be_stock(&error), "{error:?}");
+    assert!(!tls::may_be_stock(&io::Error::from(io::ErrorKind::ConnectionReset)));
+}
+
 /// An s_server that says what it hears.
 fn s_server(bed: &Bed, name: &str, more: &str) -> (u16, Process) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

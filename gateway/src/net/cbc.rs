@@ -44,6 +44,9 @@
 //! objdump -d --no-show-raw-insn target/release/examples/cbc | less '+/cbc.*open'
 //! ```
 //!
+//! Memcheck names three places, all in [`Opener`], at and after the one branch: the result, then whether an authentic content
+//! is too long, then rustls cutting it out.
+//!
 //! Not hidden, since TLS does not hide it: how long a record is, and what the application does with its content. Encrypt-
 //! then-MAC (RFC 7366) would make all this needless; rustls has no hook for it and the Java of unmodified servers none
 //! either.

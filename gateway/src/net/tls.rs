@@ -483,6 +483,16 @@ mod tests {
         assert_eq!((served.unwrap(), asked.unwrap()), (2, 1));
     }
 
+    #[test]
+    fn a_caller_that_could_speak_nothing_else_is_told_from_others() {
+        let cbc = CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384;
+        let dhe = CipherSuite::TLS_DHE_RSA_WITH_AES_256_CBC_SHA256;
+        let gcm = CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384;
+        let modern = CipherSuite::TLS13_AES_128_GCM_SHA256;
+        assert!(is_stock_only(&[cbc]) && is_stock_only(&[dhe]) && is_stock_only(&[gcm, cbc]));
+        assert!(!is_stock_only(&[cbc, modern]) && !is_stock_only(&[gcm]) && !is_stock_only(&[]));
+    }
+
     #[tokio::test]
     async fn nobody_shows_a_certificate_whose_key_he_has_not() {
         let (served, asked) = shake(gateways(key(true), true), to_gateways(key(false), Peers::Modern)).await;

@@ -397,7 +397,7 @@ fn a_server_that_speaks_only_tls_1_2_is_known_by_its_alert() {
     assert!(!tls::may_be_stock(&io::Error::from(io::ErrorKind::ConnectionReset)));
 }
 
-/// An s_server that says what it hears.
+/// An s_server.
 fn s_server(bed: &Bed, name: &str, more: &str) -> (u16, Process) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = bed.command(&format!(
@@ -405,7 +405,15 @@ fn s_server(bed: &Bed, name: &str, more: &str) -> (u16, Process) {
          -cert_chain middle.crt -Verify 3 {more}"
     ));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = Process(command.spawn().unwrap());
+    let server = Process(command.spawn().unwrap());
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        thread::yield_now();
+    }
+    (port, server)
+}
+
+/// Lets an s_server say what it hears.
+fn echoes(server: &mut Process) {
     let (mut to, mut from) = (server.0.stdin.take().unwrap(), server.0.stdout.take().unwrap());
     thread::spawn(move || {
         let mut heard = vec![0; 1 << 14];
@@ -415,10 +423,20 @@ fn s_server(bed: &Bed, name: &str, more: &str) -> (u16, Process) {
             }
         }
     });
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        thread::yield_now();
-    }
-    (port, server)
+}
+
+#[test]
+fn an_openssl_server_that_wants_to_renegotiate_is_refused() {
+    let Some(bed) = Bed::make("renegotiating") else { return };
+    let (port, mut server) = s_server(&bed, "rsa", "");
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut client = ClientConnection::new(tls::to_gateways(bed.key("rsa"), Peers::Stock), name).unwrap();
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.complete_io(&mut tcp).unwrap();
+    server.0.stdin.as_mut().unwrap().write_all(b"r\n").unwrap();
+    let error = rustls::Stream::new(&mut client, &mut tcp).read(&mut [0]).unwrap_err();
+    let alert = error.get_ref().and_then(|error| error.downcast_ref());
+    assert_eq!(alert, Some(&Error::AlertReceived(AlertDescription::HandshakeFailure)), "{error}");
 }
 
 #[test]
@@ -426,7 +444,8 @@ fn an_openssl_server_is_asked_with_either_key_and_resumed() {
     let Some(bed) = Bed::make("s_server") else { return };
     for (theirs, suite) in [("rsa", RSA), ("ec", ECDSA)] {
         for ours in ["rsa", "ec"] {
-            let (port, _server) = s_server(&bed, theirs, "-quiet");
+            let (port, mut server) = s_server(&bed, theirs, "-quiet");
+            echoes(&mut server);
             let config = tls::to_gateways(bed.key(ours), Peers::Stock);
             let first = speak(&config, port, sizes().take(records() / 4), false);
             assert_eq!(first, (HandshakeKind::Full, suite), "{ours} {theirs}");

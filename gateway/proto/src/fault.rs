@@ -233,6 +233,8 @@ pub struct Fault {
     pub detail: String,
     /// The detail of a peer's fault, which names the line in the peer's log.
     pub peer_detail: Option<String>,
+    /// The fault that a peer or service told us, whole.
+    pub told: Option<Box<SoapFault>>,
     /// What the log is told besides.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -283,6 +285,7 @@ impl Fault {
             retry: Retry::Pointless,
             detail: detail.into(),
             peer_detail: None,
+            told: None,
             source: None,
         }
     }
@@ -291,11 +294,12 @@ impl Fault {
     #[must_use]
     pub fn foreign(side: Side, fault: SoapFault) -> Self {
         Self {
-            code: Code::Foreign(fault.code),
+            code: Code::Foreign(fault.code.clone()),
             side,
             retry: Retry::Unknown,
-            detail: fault.string,
-            peer_detail: fault.detail,
+            detail: fault.string.clone(),
+            peer_detail: fault.detail.clone(),
+            told: Some(Box::new(fault)),
             source: None,
         }
     }

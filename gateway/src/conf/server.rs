@@ -47,6 +47,8 @@ pub enum Connection {
 pub struct Service {
     /// Its code.
     pub code: String,
+    /// Its version; SOAP services only.
+    pub version: Option<String>,
     /// Where it answers.
     pub url: String,
     /// What it speaks.
@@ -70,6 +72,8 @@ pub enum ServiceKind {
     Rest,
     /// REST, described by an OpenAPI document.
     OpenApi,
+    /// SOAP.
+    Soap,
 }
 
 /// A part of a service, and who may call it.
@@ -140,11 +144,11 @@ impl ServerConf {
         self.clients.values()
     }
 
-    /// The service that `id` names, if it is one of this server's. SOAP versions name none of ours.
+    /// The service that `id` names, version and all, if it is one of this server's.
     #[must_use]
     pub fn service(&self, id: &ServiceId) -> Option<&Service> {
-        let service = self.clients.get(&id.client)?.services.iter().find(|s| s.code == id.code)?;
-        id.version.is_none().then_some(service)
+        let services = &self.clients.get(&id.client)?.services;
+        services.iter().find(|s| s.code == id.code && s.version == id.version)
     }
 
     /// Whether `caller` may call `service` with this method and raw path (what follows the service code, percent-encoded

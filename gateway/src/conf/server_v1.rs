@@ -66,9 +66,11 @@ pub enum Connecting {
 pub struct WrittenService {
     /// Its code. Required.
     pub code: Spanned<String>,
+    /// Its version; services of kind `soap` only. Default: none.
+    pub version: Option<Spanned<String>>,
     /// Where it answers, `http://…` or `https://…`. Required.
     pub url: Spanned<String>,
-    /// `rest` or `openapi`. Default: `rest`.
+    /// `rest`, `openapi` or `soap`. Default: `rest`.
     #[serde(default)]
     pub kind: Kind,
     /// From request to the head of its answer. Default: `60 s`.
@@ -100,6 +102,8 @@ pub enum Kind {
     Rest,
     /// REST, described by an OpenAPI document.
     OpenApi,
+    /// SOAP: a call is a POST of an envelope to `url` itself.
+    Soap,
 }
 
 /// An endpoint of a service.
@@ -226,7 +230,9 @@ impl Check<'_> {
         let mut services: Vec<Service> = Vec::new();
         for service in &written.service {
             let checked = self.service(service, &local_groups, !certificates.is_empty())?;
-            if services.iter().any(|s| s.code.eq_ignore_ascii_case(&checked.code)) {
+            let is_same =
+                |s: &Service| s.code.eq_ignore_ascii_case(&checked.code) && s.version == checked.version;
+            if services.iter().any(is_same) {
                 let text = format!("{id} has {} twice (letter case aside)", checked.code);
                 return Err(self.refuse(&service.code, "code", text, None));
             }
@@ -308,10 +314,12 @@ impl Check<'_> {
         }
         Ok(Service {
             code: code.clone(),
+            version: self.version(written)?,
             url: url.clone(),
             kind: match written.kind {
                 Kind::Rest => ServiceKind::Rest,
                 Kind::OpenApi => ServiceKind::OpenApi,
+                Kind::Soap => ServiceKind::Soap,
             },
             timeout: written.timeout,
             verify_tls,
@@ -319,6 +327,23 @@ impl Check<'_> {
             allow: self.subjects(&written.allow, groups)?,
             endpoints,
         })
+    }
+
+    /// The version of a service, which only a SOAP service has; such a one has no endpoints.
+    fn version(&self, written: &WrittenService) -> Result<Option<String>, ConfError> {
+        let is_soap = matches!(written.kind, Kind::Soap);
+        if is_soap && !written.endpoint.is_empty() {
+            let text = format!("SOAP service {} has endpoints", written.code.get_ref());
+            let hint = "a right on a SOAP service is one on all of it: put it in `allow` of the service";
+            return Err(self.refuse(&written.code, "endpoint", text, Some(hint)));
+        }
+        match &written.version {
+            Some(version) if !is_soap || version.get_ref().is_empty() => {
+                let text = format!("{:?} is the version of no SOAP service, or empty", version.get_ref());
+                Err(self.refuse(version, "version", text, None))
+            }
+            version => Ok(version.as_ref().map(|v| v.get_ref().clone())),
+        }
     }
 
     fn scheme_is_https(&self, url: &Spanned<String>) -> Result<bool, ConfError> {

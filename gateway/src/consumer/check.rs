@@ -2,9 +2,11 @@
 
 use super::send::Call;
 use crate::Gateway;
-use crate::messagelog::{Direction, Entry, Kind, Record, Spooled};
+use crate::messagelog::{Direction, Entry, Kind, Record};
 use crate::net::body::Incoming;
-use crate::net::message::{self, Inbound, Rest};
+use crate::net::message::{self, Attachment, Inbound, Message, PartHead, Rest};
+use crate::net::question::Question;
+use crate::net::soap::Letter;
 use crate::world::World;
 use bytes::Bytes;
 use http::{Response as HttpResponse, header};
@@ -12,7 +14,8 @@ use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Code, Fault, Leaf, Side};
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::limits;
-use saatkond_proto::message::rest::{self, Response};
+use saatkond_proto::message::rest::{self, Request, Response};
+use saatkond_proto::message::soap::Envelope;
 use saatkond_proto::signature::{self, SignatureParts, Verified};
 use saatkond_proto::transport::read::{self, Expect};
 use saatkond_proto::transport::{self};
@@ -23,59 +26,74 @@ const HEADERS_MAX: usize = 300;
 /// An answer that came whole, and is not judged yet.
 #[derive(Debug)]
 pub struct Answer {
-    block: Vec<u8>,
+    message: Message,
     rest: Rest,
     announced: DigestAlgorithm,
+    /// The service's content type; SOAP only.
+    content_type: Option<String>,
 }
 
 /// An answer that is signed by the provider and answers what we asked. Only [`check`] makes one.
 #[derive(Debug)]
 pub struct Matched {
-    response: Response,
-    body: Option<Spooled>,
+    told: Told,
+    attachments: Vec<Attachment>,
     verified: Verified,
     client: ClientId,
     service: ServiceId,
     request_id: String,
 }
 
+/// What is answered.
+#[derive(Debug)]
+pub enum Told {
+    /// By REST.
+    Rest(Box<Response>),
+    /// By SOAP.
+    Soap(Box<Letter>),
+}
+
 impl Matched {
     /// The response.
     #[must_use]
-    pub const fn response(&self) -> &Response {
-        &self.response
+    pub const fn told(&self) -> &Told {
+        &self.told
     }
 
-    /// Its body, if it has one.
+    /// Its body, if it has one, or its attachments.
     #[must_use]
-    pub const fn body(&self) -> Option<&Spooled> {
-        self.body.as_ref()
+    pub fn attachments(&self) -> &[Attachment] {
+        &self.attachments
     }
 
-    /// Bytes of its body.
+    /// Bytes of its body or attachments.
     #[must_use]
     pub fn body_len(&self) -> u64 {
-        self.body.as_ref().map_or(0, Spooled::len)
+        message::len(&self.attachments)
     }
 }
 
 impl Record for Matched {
     fn entry(&self) -> Entry {
         let proof = self.verified.unverified();
+        let (id, message) = match &self.told {
+            Told::Rest(response) => (&response.id, response.block()),
+            Told::Soap(letter) => (&letter.envelope.id, letter.envelope.bytes()),
+        };
         Entry {
             kind: Kind::Response,
             direction: Direction::Received,
-            query_id: self.response.id.clone(),
+            query_id: id.clone(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),
             service: self.service.clone(),
-            message: Bytes::copy_from_slice(self.response.block()),
+            message: Bytes::copy_from_slice(message),
             proof: SignatureParts {
                 signature: proof.signature.as_slice().into(),
                 hash_chain_result: proof.hash_chain_result.as_deref().map(Into::into),
                 hash_chain: proof.hash_chain.clone(),
             },
-            attachments: self.body.iter().cloned().collect(),
+            attachments: self.attachments.iter().map(|a| a.body.clone()).collect(),
         }
     }
 }
@@ -88,6 +106,7 @@ impl Record for Matched {
 /// [`Fault`]; a peer's own fault is passed on.
 pub async fn receive(
     gateway: &Gateway,
+    question: &Question,
     response: HttpResponse<hyper::body::Incoming>,
 ) -> Result<Answer, Fault> {
     let (head, body) = response.into_parts();
@@ -109,7 +128,11 @@ pub async fn receive(
         let fault = read::plain_fault(&fault).map_err(message::unread)?;
         return Err(Fault::foreign(Side::Peer, fault));
     }
-    let inbound = Inbound::new(&content_type, Expect::RestResponse, &mut body)?;
+    let expect = match question {
+        Question::Rest(_) => Expect::RestResponse,
+        Question::Soap(_) => Expect::SoapResponse,
+    };
+    let inbound = Inbound::new(&content_type, expect, &mut body)?;
     let announced = text(transport::HASH_ALGORITHM);
     let Some(announced) = announced.as_deref().and_then(DigestAlgorithm::from_name) else {
         let detail = "the answer does not say with which algorithm its parts are digested".to_owned();
@@ -117,7 +140,8 @@ pub async fn receive(
     };
     let (start, inbound) = inbound.start().await?;
     let rest = inbound.rest(&gateway.spool).await?;
-    Ok(Answer { block: start.block, rest, announced })
+    let content_type = text(transport::ORIGINAL_CONTENT_TYPE);
+    Ok(Answer { message: start.message, rest, announced, content_type })
 }
 
 /// Holds an answer against the question: signed by the provider, every part covered, ids and request hash the same.
@@ -127,16 +151,44 @@ pub async fn receive(
 /// # Errors
 /// [`Fault`].
 pub async fn check(gateway: &Gateway, world: &World, call: &Call, answer: Answer) -> Result<Matched, Fault> {
-    let Answer { block, rest, announced } = answer;
-    let Call { request, body } = call;
-    let unverified = rest.unverified(&block, announced).await?;
-    let provider = &request.service.client;
+    let Answer { message, rest, announced, content_type } = answer;
+    let Call { question, attachments } = call;
+    let bytes = match &message {
+        Message::Rest(block) => block,
+        Message::Soap { envelope, .. } => envelope,
+    };
+    let unverified = rest.unverified(bytes, announced).await?;
+    let provider = &question.service().client;
     let verified = signature::verify(unverified, provider, &world.conf, gateway.now()).map_err(|error| {
         let code = error.code().under(Leaf::SignatureVerification);
         Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
             .at(Side::Peer)
             .because(error)
     })?;
+    let told = match (question, message) {
+        (Question::Rest(request), Message::Rest(block)) => {
+            Told::Rest(Box::new(rest_answer(request, attachments.first(), block)?))
+        }
+        (Question::Soap(asked), Message::Soap { head, envelope }) => {
+            let envelope = soap_answer(&asked.letter.envelope, &head, envelope)?;
+            let content_type = content_type.or_else(|| head.content_type.clone()).unwrap_or_default();
+            let letter = Letter { envelope, head, content_type };
+            letter.can_be_told(&rest.attachments).map_err(|fault| fault.under(Leaf::ServiceFailed))?;
+            Told::Soap(Box::new(letter))
+        }
+        _ => return Err(Fault::new(Leaf::InternalError, "the answer is of another kind").at(Side::Peer)),
+    };
+    Ok(Matched {
+        told,
+        attachments: rest.attachments,
+        verified,
+        client: question.client().clone(),
+        service: question.service().clone(),
+        request_id: question.request_id().to_owned(),
+    })
+}
+
+fn rest_answer(request: &Request, body: Option<&Attachment>, block: Vec<u8>) -> Result<Response, Fault> {
     let response = Response::from_block(block).map_err(|error| {
         let code = Code::of(Leaf::InternalError).under(Leaf::ServiceFailed);
         Fault { code, ..Fault::new(Leaf::InternalError, error.to_string()) }.at(Side::Peer).because(error)
@@ -146,18 +198,24 @@ pub async fn check(gateway: &Gateway, world: &World, call: &Call, answer: Answer
         return Err(Fault::new(Leaf::InternalError, detail).under(Leaf::ServiceFailed).at(Side::Peer));
     }
     let block_digest = DigestAlgorithm::Sha512.digest(request.block());
-    let hash = rest::request_hash(&block_digest, body.as_ref().map(Spooled::digest));
+    let hash = rest::request_hash(&block_digest, body.map(|b| b.body.digest()));
     response.answers(request, &hash).map_err(|error| {
         Fault { code: error.code(), ..Fault::new(Leaf::InconsistentResponse, error.to_string()) }
             .at(Side::Peer)
             .because(error)
     })?;
-    Ok(Matched {
-        response,
-        body: rest.body,
-        verified,
-        client: request.client.clone(),
-        service: request.service.clone(),
-        request_id: request.request_id.clone(),
-    })
+    Ok(response)
+}
+
+fn soap_answer(request: &Envelope, head: &PartHead, envelope: Vec<u8>) -> Result<Envelope, Fault> {
+    let response = Envelope::read(envelope, head.content_type.as_deref()).map_err(|error| {
+        let code = error.code().under(Leaf::ServiceFailed);
+        Fault { code, ..Fault::new(Leaf::InvalidSoap, error.to_string()) }.at(Side::Peer).because(error)
+    })?;
+    response.answers(request).map_err(|error| {
+        Fault { code: error.code(), ..Fault::new(Leaf::InconsistentResponse, error.to_string()) }
+            .at(Side::Peer)
+            .because(error)
+    })?;
+    Ok(response)
 }

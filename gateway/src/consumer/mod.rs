@@ -36,11 +36,11 @@ use tower::limit::ConcurrencyLimitLayer;
 /// [`Fault`] says what stopped it, and whether it may have taken effect.
 pub async fn ask(gateway: &Gateway, asked: &mut Exchange, account: &mut Account) -> Result<Reply, Fault> {
     let world = gateway.world(); // one picture, kept to the end
-    let request = admit(gateway, &world, &asked.head, &asked.caller)?;
-    account.names(&request);
-    let route = resolve(gateway, &world, &request)?; // which doors, in which order
-    let body = admit::spool(gateway, &mut asked.body).await?; // so that another door may be sent the same bytes
-    let call = Call { request, body };
+    let (question, following) = admit(gateway, &world, asked).await?;
+    account.names(&question);
+    let route = resolve(gateway, &world, &question)?; // which doors, in which order
+    let attachments = following.take(gateway).await?; // so that another door may be sent the same bytes
+    let call = Call { question, attachments };
     let answer = send(gateway, &world, route, call, account).await?; // signed, recorded, answered, Matched
     let answer = message::record(gateway, answer).await?; // → Recorded
     reply::reply(&answer)

@@ -1,9 +1,11 @@
 //! Back to the information system, in its dialect; faults leave here too.
 
-use super::check::Matched;
+use super::check::{Matched, Told};
 use crate::messagelog::Recorded;
 use crate::net::body::Outgoing;
 use crate::net::head::RequestHead;
+use crate::net::message::Attachment;
+use crate::net::soap::Letter;
 use crate::net::task::Account;
 use crate::net::{message, random};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -20,23 +22,37 @@ pub struct Reply {
 
 /// Makes a recorded answer into what the information system reads.
 ///
-/// Spec: message-path §1.4.4.
+/// Spec: message-path §1.4.4, §1.5.4.
 ///
 /// # Errors
 /// [`Fault`] for a status or header that HTTP cannot carry.
 pub fn reply(answer: &Recorded<Matched>) -> Result<Reply, Fault> {
-    let response = answer.response();
+    let (response, attachments) = match answer.told() {
+        Told::Rest(response) => (response, answer.attachments()),
+        Told::Soap(letter) => return soap(letter, answer.attachments()),
+    };
     let status = StatusCode::from_u16(response.status).map_err(message::internal)?;
     let mut headers = HeaderMap::new();
     for (name, value) in response.client_headers() {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(message::internal)?;
         headers.append(name, HeaderValue::from_bytes(&value).map_err(message::internal)?);
     }
-    let body = match answer.body() {
-        Some(body) => Outgoing::sized().spooled(body),
+    let body = match attachments.first() {
+        Some(body) => Outgoing::sized().spooled(&body.body),
         None => Outgoing::sized(),
     };
     Ok(Reply { status, headers, body })
+}
+
+/// Seen: `;charset=utf-8` is appended where the content type has no charset, multiparts included.
+fn soap(letter: &Letter, attachments: &[Attachment]) -> Result<Reply, Fault> {
+    let (mut content_type, body) = letter.told(attachments, Outgoing::sized())?;
+    if !content_type.to_ascii_lowercase().contains("charset=") {
+        content_type.push_str(";charset=utf-8");
+    }
+    let content_type = HeaderValue::from_bytes(&rest::to_latin1(&content_type)).map_err(message::internal)?;
+    let headers = [(header::CONTENT_TYPE, content_type)].into_iter().collect();
+    Ok(Reply { status: StatusCode::OK, headers, body })
 }
 
 impl Reply {
@@ -87,7 +103,7 @@ impl Dialect {
             text = %fault.detail, source = source.as_deref().unwrap_or_default(), "fault told to information system");
         let response = match self {
             Self::Rest { accept } => tell_rest(accept, &code, &fault.detail, &detail),
-            Self::Soap => tell_soap(&code, &fault.detail, &detail),
+            Self::Soap => tell_soap(&code, &fault, detail),
         };
         (response, code)
     }
@@ -109,8 +125,10 @@ fn tell_rest(accept: &[String], code: &str, text: &str, detail: &str) -> Respons
 }
 
 /// Spec: message-path §1.5.5.
-fn tell_soap(code: &str, text: &str, detail: &str) -> Response<Outgoing> {
-    let fault = SoapFault::new(code, text, Some(detail.to_owned()));
+fn tell_soap(code: &str, fault: &Fault, detail: String) -> Response<Outgoing> {
+    // What a service says is told whole, as it said it.
+    let own = || SoapFault::new(code, &fault.detail, Some(detail));
+    let fault = fault.told.as_deref().cloned().unwrap_or_else(own);
     let mut response = Response::new(Outgoing::sized().bytes(fault.to_xml()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));

@@ -5,11 +5,11 @@
 use crate::Gateway;
 use crate::conf;
 use crate::net::dial::{Door, Order};
+use crate::net::question::Question;
 use crate::world::World;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::globalconf::shared::SecurityServer;
 use saatkond_proto::id::ClientId;
-use saatkond_proto::message::rest::Request;
 use std::time::Duration;
 
 /// The doors of a provider, the preferred first, and how they are tried.
@@ -21,14 +21,14 @@ pub struct Route {
     pub order: Order,
 }
 
-/// Finds the doors at which a request's provider answers.
+/// Finds the doors at which a question's provider answers.
 ///
 /// Spec: message-path §2.4. Ours: home first, in the order of `peers.doors`; doors that failed a moment ago last.
 ///
 /// # Errors
 /// [`Fault`] with `unknown_member`, `invalid_security_server` or `maintenance_mode`.
-pub fn resolve(gateway: &Gateway, world: &World, request: &Request) -> Result<Route, Fault> {
-    let provider = &request.service.client;
+pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<Route, Fault> {
+    let provider = &question.service().client;
     if !world.conf.knows_instance(&provider.member.instance) {
         let detail = format!("instance {} is not known", provider.member.instance);
         return Err(Fault::new(Leaf::InternalError, detail));
@@ -39,7 +39,7 @@ pub fn resolve(gateway: &Gateway, world: &World, request: &Request) -> Result<Ro
         let detail = format!("no security server is known for provider {provider}");
         return Err(Fault::new(Leaf::UnknownMember, detail));
     }
-    if let Some(named) = &request.security_server {
+    if let Some(named) = question.security_server() {
         servers.retain(|server| server.id == *named);
         if servers.is_empty() {
             let detail = format!("{named} is no security server of provider {provider}");

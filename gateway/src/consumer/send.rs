@@ -2,27 +2,28 @@
 //!
 //! One rule for the whole product. (a) Until the first byte of the signature part is handed to TLS, any call
 //! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only GET, HEAD and
-//! OPTIONS may; anything else ends as `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the
+//! OPTIONS may; anything else, SOAP included, ends as `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the
 //! TLS peer's word: reads go on, writes do not.
 
 use super::check::{self, Matched};
 use super::resolve::Route;
 use crate::Gateway;
-use crate::messagelog::{Direction, Entry, Kind, Record, Recorded, Spooled};
+use crate::messagelog::{Direction, Entry, Kind, Record, Recorded};
 use crate::net::body::Outgoing;
 use crate::net::dial::{self, Opened};
-use crate::net::message::{self, Envelope};
+use crate::net::message::{self, Attachment, Envelope};
 use crate::net::outward::Lane;
 use crate::net::pool::{AskError, Connection};
+use crate::net::question::Question;
 use crate::net::task::Account;
 use crate::world::World;
 use bytes::Bytes;
 use http::{Request as HttpRequest, Response as HttpResponse, header};
 use hyper::body::Incoming;
 use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
-use saatkond_proto::message::rest::{Method, Request};
+use saatkond_proto::message::rest::to_latin1;
 use saatkond_proto::signature::SignatureParts;
-use saatkond_proto::transport::{self, write::Part};
+use saatkond_proto::transport;
 use std::time::Duration;
 
 /// What is told as our version. Spec: message-path §2.6; peers may demand 7.6.0 or newer.
@@ -31,10 +32,10 @@ pub const PROXY_VERSION: &str = "7.8.0";
 /// A call that was let in.
 #[derive(Debug)]
 pub struct Call {
-    /// The request; its block is what is signed.
-    pub request: Request,
-    /// Its body, if there is a byte of it.
-    pub body: Option<Spooled>,
+    /// What is asked; its bytes are what is signed.
+    pub question: Question,
+    /// Its body, if there is a byte of it, or its attachments.
+    pub attachments: Vec<Attachment>,
 }
 
 /// A call that we signed.
@@ -47,17 +48,17 @@ pub struct Signed {
 
 impl Record for Signed {
     fn entry(&self) -> Entry {
-        let Call { request, body } = &self.call;
+        let Call { question, attachments } = &self.call;
         Entry {
             kind: Kind::Request,
             direction: Direction::Sent,
-            query_id: request.id.clone(),
-            request_id: request.request_id.clone(),
-            client: request.client.clone(),
-            service: request.service.clone(),
-            message: Bytes::copy_from_slice(request.block()),
+            query_id: question.id().to_owned(),
+            request_id: question.request_id().to_owned(),
+            client: question.client().clone(),
+            service: question.service().clone(),
+            message: Bytes::copy_from_slice(question.bytes()),
             proof: self.proof.clone(),
-            attachments: body.iter().cloned().collect(),
+            attachments: attachments.iter().map(|a| a.body.clone()).collect(),
         }
     }
 }
@@ -76,7 +77,7 @@ pub async fn send(
     account: &mut Account,
 ) -> Result<Matched, Fault> {
     let Route { mut doors, order } = route;
-    let provider = call.request.service.client.clone();
+    let provider = call.question.service().client.clone();
     let mut call = Some(call);
     let mut signed = None;
     let mut last: Option<Fault> = None;
@@ -98,8 +99,8 @@ pub async fn send(
                 gateway.net.fastest.won(&door);
                 return Ok(matched);
             }
-            Err(fault) if may_move(&fault, recorded.call.request.method) && !doors.is_empty() => {
-                tracing::warn!(query_id = %recorded.call.request.id, server = %door.server,
+            Err(fault) if may_move(&fault, &recorded.call.question) && !doors.is_empty() => {
+                tracing::warn!(query_id = %recorded.call.question.id(), server = %door.server,
                     detail = %fault.detail, "call goes to another door");
                 gateway.net.health.failed(&door);
                 last = Some(fault);
@@ -121,17 +122,17 @@ async fn sign(
     call: Call,
     account: &mut Account,
 ) -> Result<Recorded<Signed>, Fault> {
-    account.bytes += call.body.as_ref().map_or(0, Spooled::len);
-    let parts = message::part_digests(call.request.block(), call.body.as_ref())?;
-    let proof = message::sign(gateway, world, &call.request.client.member, parts).await?;
+    account.bytes += message::len(&call.attachments);
+    let parts = message::part_digests(call.question.bytes(), &call.attachments)?;
+    let proof = message::sign(gateway, world, &call.question.client().member, parts).await?;
     message::record(gateway, Signed { call, proof }).await
 }
 
 /// Whether a call that failed like this may be brought to another door.
-fn may_move(fault: &Fault, method: Method) -> bool {
+fn may_move(fault: &Fault, question: &Question) -> bool {
     match fault.retry {
         Retry::Untouched => true,
-        Retry::Unknown => method.is_safe(),
+        Retry::Unknown => question.is_safe(),
         Retry::Pointless => false,
     }
 }
@@ -147,14 +148,14 @@ async fn attempt(
     let request = request(gateway, world, signed, &lane)?;
     let answered = async {
         let response = hand_over(connection, request, gateway.conf.timeouts.answer).await?;
-        let answer = check::receive(gateway, response).await?;
+        let answer = check::receive(gateway, &signed.call.question, response).await?;
         check::check(gateway, world, &signed.call, answer).await
     };
-    answered.await.map_err(|fault| judge(fault, &lane, signed.call.request.method))
+    answered.await.map_err(|fault| judge(fault, &lane, &signed.call.question))
 }
 
 /// Says what a failure means for the call: whether it may have taken effect.
-fn judge(fault: Fault, lane: &Lane, method: Method) -> Fault {
+fn judge(fault: Fault, lane: &Lane, question: &Question) -> Fault {
     if !lane.is_handed() {
         return fault.retry(Retry::Untouched);
     }
@@ -164,7 +165,7 @@ fn judge(fault: Fault, lane: &Lane, method: Method) -> Fault {
     let broke_off = matches!(&fault.code, Code::Ours { leaf: Leaf::IoError | Leaf::NetworkError, .. });
     let fault = fault.retry(Retry::Unknown);
     // The peer's own words stay as they are, and what it said is known.
-    if method.is_safe() || matches!(fault.code, Code::Foreign(_)) {
+    if question.is_safe() || matches!(fault.code, Code::Foreign(_)) {
         return fault;
     }
     let detail = format!(
@@ -193,25 +194,37 @@ fn request(
     lane: &Lane,
 ) -> Result<HttpRequest<Outgoing>, Fault> {
     let auth = world.auth(gateway.now()).map_err(message::internal)?;
-    let Call { request, body } = &signed.call;
+    let Call { question, attachments } = &signed.call;
     let envelope = Envelope {
-        part: Part::RestRequest,
         statuses: &auth.responses,
-        block: request.block(),
-        body: body.as_ref(),
+        message: question.outbound(),
+        attachments,
         proof: &signed.proof,
     };
     let (content_type, outgoing) = envelope.outgoing(lane)?;
-    let original = request.headers.last("content-type").unwrap_or_default();
-    let original = saatkond_proto::message::rest::to_latin1(original);
-    let request = HttpRequest::post("/")
-        .header(transport::MESSAGE_TYPE, transport::MESSAGE_TYPE_REST)
+    let (kind, original, action) = match question {
+        Question::Rest(request) => {
+            let original = request.headers.last("content-type").unwrap_or_default();
+            (Some(transport::MESSAGE_TYPE_REST), original, None)
+        }
+        // Seen: it is always there, and may be empty.
+        Question::Soap(asked) => {
+            (None, asked.letter.content_type.as_str(), Some(asked.action.as_deref().unwrap_or_default()))
+        }
+    };
+    let mut request = HttpRequest::post("/");
+    if let Some(kind) = kind {
+        request = request.header(transport::MESSAGE_TYPE, kind);
+    }
+    request = request
         .header(transport::HASH_ALGORITHM, transport::HASH_ALGORITHM_SHA512)
-        .header(transport::ORIGINAL_CONTENT_TYPE, original)
-        .header(transport::REQUEST_ID, &request.request_id)
-        .header(transport::PROXY_VERSION, PROXY_VERSION)
-        .header(header::CONTENT_TYPE, content_type)
-        .header(header::HOST, "localhost");
+        .header(transport::ORIGINAL_CONTENT_TYPE, to_latin1(original))
+        .header(transport::REQUEST_ID, question.request_id())
+        .header(transport::PROXY_VERSION, PROXY_VERSION);
+    if let Some(action) = action {
+        request = request.header(transport::ORIGINAL_SOAP_ACTION, to_latin1(action));
+    }
+    let request = request.header(header::CONTENT_TYPE, content_type).header(header::HOST, "localhost");
     request.body(outgoing).map_err(message::internal)
 }
 

@@ -30,9 +30,9 @@
 //! | step | file | what happens |
 //! |---|---|---|
 //! | 1 | `net/listen.rs`, `net/framed.rs`, `net/head.rs` | The request's head is read strictly and kept as it came: order, letter case and duplicates of headers, the raw target. What HTTP itself does not allow is refused here, before any rule of X-Road is asked. |
-//! | 2 admit | `consumer/admit.rs` | The global configuration must not have expired, and our authentication key must serve. The request becomes a signed *block* to be: method, target and headers, byte for byte, with a new `x-road-request-id`. The client must stand in `server.toml`, its information system must connect as that says (HTTP, HTTPS, HTTPS with a certificate), and it must be registered on this server. |
+//! | 2 admit | `consumer/admit.rs` | The global configuration must not have expired, and our authentication key must serve. The request becomes a signed *block* to be: method, target and headers, byte for byte, with a new `x-road-request-id`. Of a SOAP message (a POST to any other path) the envelope is read, and its bytes are what is signed. The client must stand in `server.toml`, its information system must connect as that says (HTTP, HTTPS, HTTPS with a certificate), and it must be registered on this server. |
 //! | 3 resolve | `consumer/resolve.rs` | The provider's servers from the global configuration, without those in maintenance, in the order of [chapter 2](super::_2_doors). |
-//! | 4 spool | `consumer/admit.rs`, `messagelog/spool.rs` | The body is taken whole, in memory while small, and digested on the way. It is kept until the answer is there, so that another door may be sent the same bytes. |
+//! | 4 spool | `consumer/admit.rs`, `messagelog/spool.rs` | Body, or SOAP attachments, are taken whole, in memory while small, and digested on the way. It is kept until the answer is there, so that another door may be sent the same bytes. |
 //! | 5 connect | `net/dial.rs`, `net/peer.rs` | A connection to a door; then the peer's certificate: path to an approved authority, OCSP responses (ours, kept ones, or from the peer's port 5577), registered for a server of the provider. Before that no byte of the call leaves. |
 //! | 6 sign | `net/message.rs`, `keys/signing.rs` | Block and body are signed in the member's name. Calls that wait at the same moment share one signature through a hash chain. |
 //! | 7 record | `messagelog/` | Request and signature are on disk, synced, before the signature leaves. Without a record there is no call. |
@@ -40,19 +40,19 @@
 //! | 17 receive | `consumer/check.rs` | The answer comes whole; one that breaks off, or a fault, is none. |
 //! | 18 check | `consumer/check.rs` | The signature is the provider's and covers every part; ids and the hash of our request are those we sent: `Matched`. |
 //! | 19 record | `messagelog/` | The answer and its signature are on disk before anybody is told. |
-//! | 20 reply | `consumer/reply.rs` | Status, headers and body as the service gave them. Faults leave here too, with `X-Road-Error`. |
+//! | 20 reply | `consumer/reply.rs` | Status, headers and body as the service gave them; a SOAP message with status 200, and with its boundary if it has attachments. Faults leave here too, with `X-Road-Error` or as SOAP faults. |
 //!
 //! # The provider's side
 //!
 //! | step | file | what happens |
 //! |---|---|---|
 //! | 9 judge | `net/tls.rs`, `provider/receive.rs`, `net/peer.rs` | In the handshake the peer shows a certificate that is registered for some server, or is turned away. When the block is there: path, OCSP responses from the message, and whether that server serves the client in whose name it asks. |
-//! | 10 authorise | `provider/authorise.rs` | The service exists, the client has a right to this method and path, the service is enabled: `Head` becomes `Permitted`. Nothing of the body has been taken yet: a stranger cannot fill our disk. |
+//! | 10 authorise | `provider/authorise.rs` | The service exists, speaks the dialect it is asked in, the client has a right to this method and path (in SOAP to all of it), the service is enabled: `Head` becomes `Permitted`. Nothing of the body has been taken yet: a stranger cannot fill our disk. |
 //! | 11 spool | `provider/receive.rs` | The body, hash chain and signature, to the end. |
 //! | 12 verify | `provider/receive.rs` | The signature is the client's and covers every part: `Proven`. |
 //! | 13 record | `messagelog/` | On disk: `Recorded`. |
 //! | 14 forward | `provider/forward.rs` | The service is called with the request as it was signed, within its time limit. `forward` takes a recorded request and nothing else: to forward an unrecorded one does not compile. |
-//! | 15 sign, 16 record | `provider/seal.rs` | The service's answer, whatever its status, becomes a block that names the request by its hash; signed in the provider's name, recorded, then sent. |
+//! | 15 sign, 16 record | `provider/seal.rs` | The service's answer, whatever its status, becomes a block that names the request by its hash; into a SOAP answer the hash is inserted as `requestHash`, and a SOAP fault is passed on unsigned. Signed in the provider's name, recorded, then sent. |
 //!
 //! # What is proven afterwards
 //!

@@ -33,6 +33,8 @@
 //! `consumer/send.rs` holds this rule and nothing else does. Every door is sent the same bytes under the same signature
 //! and the same `x-road-request-id`; the call is signed and recorded once.
 //!
+//! SOAP messages count among everything else: what a service does with one cannot be seen from outside.
+//!
 //! | what failed | GET, HEAD, OPTIONS | everything else |
 //! |---|---|---|
 //! | no connection, no handshake, a peer that is not who it must be | next door | next door |

@@ -56,7 +56,7 @@
 //! | an identifier with a field that is empty, or that its type does not have | rights are judged by it |
 //! | an encoding other than UTF-8, UTF-16, ISO-8859-1, or ASCII in one that contains it | two decoders could read two texts |
 //!
-//! Into a service's answer we put `requestHash` and leave every other byte as it came, where X-Road writes the document
+//! Neither is an attachment looked into: nothing is decoded, no XOP include is followed. Into a service's answer we put `requestHash` and leave every other byte as it came, where X-Road writes the document
 //! anew; a `requestHash` that the service sent is taken out whole.
 //!
 //! Of several `X-Road-Client` headers the service is given only the one whose rights were judged.
@@ -99,4 +99,4 @@
 //!
 //! # What this version does not speak
 //!
-//! SOAP messages are answered with a fault that says so.
+//! Metaservices (`listMethods` and its like) are unknown services here.

@@ -14,12 +14,10 @@ use saatkond_proto::signature::{self, MESSAGE, PartDigest, SignatureParts, Unver
 use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
 use saatkond_proto::transport::write::{Part, WriteError, Writer};
 use saatkond_proto::trust::ocsp::Response;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// The name of a REST body among the parts. Spec: message-path §3.2.
-pub const BODY: &str = "/attachment1";
 
 /// How long a signature or a record may take. Seen: X-Road waits 60 s for a signature.
 const KEEPING_MAX: Duration = Duration::from_secs(60);
@@ -38,15 +36,61 @@ pub struct Inbound<'a> {
 pub struct Start {
     /// OCSP responses (DER) of the sender's TLS certificates.
     pub statuses: Vec<Vec<u8>>,
-    /// The REST block.
-    pub block: Vec<u8>,
+    /// The message itself.
+    pub message: Message,
 }
 
-/// What follows the block.
+/// The message itself, as it came.
+#[derive(Debug)]
+pub enum Message {
+    /// A REST block.
+    Rest(Vec<u8>),
+    /// A SOAP envelope.
+    Soap {
+        /// How it was headed.
+        head: PartHead,
+        /// Its bytes.
+        envelope: Vec<u8>,
+    },
+}
+
+/// The head of a part of a multipart message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartHead {
+    /// Its content type, as it came.
+    pub content_type: Option<String>,
+    /// Its other headers, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What is signed beside the message: a REST body, or a SOAP attachment.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// How it is headed; nothing for a REST body.
+    pub head: PartHead,
+    /// Its bytes; there may be none.
+    pub body: Spooled,
+}
+
+impl Attachment {
+    /// A REST body.
+    #[must_use]
+    pub fn rest(body: Spooled) -> Self {
+        Self { head: PartHead::default(), body }
+    }
+}
+
+/// Bytes of all attachments.
+#[must_use]
+pub fn len(attachments: &[Attachment]) -> u64 {
+    attachments.iter().map(|a| a.body.len()).sum()
+}
+
+/// What follows the message.
 #[derive(Debug)]
 pub struct Rest {
-    /// The body, if the message has one; it may be empty.
-    pub body: Option<Spooled>,
+    /// The body of a REST message, if it has one, or the attachments of a SOAP message.
+    pub attachments: Vec<Attachment>,
     /// The hash chain result, when one came.
     pub hash_chain_result: Option<Vec<u8>>,
     /// The hash chain, when one came.
@@ -65,10 +109,10 @@ impl<'a> Inbound<'a> {
         Ok(Self { reader, body, chunk: Bytes::new(), taken: 0 })
     }
 
-    /// Reads to the end of the block; nothing of the body is taken.
+    /// Reads to the end of the message itself; nothing of body or attachments is taken.
     ///
     /// # Errors
-    /// [`Fault`]; a fault in place of the block is passed on as a peer's.
+    /// [`Fault`]; a fault in its place is passed on as a peer's.
     ///
     /// # Cancel safety
     /// None.
@@ -82,10 +126,15 @@ impl<'a> Inbound<'a> {
                     Event::Ocsp(der) => statuses.push(der),
                     Event::RestRequest(block) | Event::RestResponse(block) => {
                         self.taken = chunk.len() - input.len();
-                        return Ok((Start { statuses, block }, self));
+                        return Ok((Start { statuses, message: Message::Rest(block) }, self));
+                    }
+                    Event::Soap { content_type, headers, envelope } => {
+                        self.taken = chunk.len() - input.len();
+                        let head = PartHead { content_type: Some(content_type), headers };
+                        return Ok((Start { statuses, message: Message::Soap { head, envelope } }, self));
                     }
                     Event::Fault(fault) => return Err(Fault::foreign(Side::Peer, fault)),
-                    other => return Err(unexpected(&other)),
+                    _ => return Err(no_message()),
                 }
             }
             match self.body.next().await.map_err(broken)? {
@@ -95,7 +144,7 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// Reads all that follows the block.
+    /// Reads all that follows the message itself.
     ///
     /// # Errors
     /// [`Fault`]; a fault in place of a part is passed on as a peer's.
@@ -103,7 +152,8 @@ impl<'a> Inbound<'a> {
     /// # Cancel safety
     /// None.
     pub async fn rest(mut self, spool: &Spool) -> Result<Rest, Fault> {
-        let (mut writer, mut body, mut signature) = (None, None, None);
+        let (mut writer, mut head, mut attachments) = (None, PartHead::default(), Vec::new());
+        let mut signature = None;
         let (mut hash_chain_result, mut hash_chain) = (None, None);
         loop {
             let chunk = std::mem::take(&mut self.chunk);
@@ -111,10 +161,17 @@ impl<'a> Inbound<'a> {
             while let Some(event) = self.reader.next(&mut input).map_err(unread)? {
                 match (event, &mut writer) {
                     (Event::BodyStart, _) => writer = Some(spool.writer()),
-                    (Event::Body(piece), Some(writer)) => writer.write(piece).await.map_err(unspooled)?,
-                    (Event::BodyEnd, _) => {
+                    (Event::AttachmentStart { content_type, headers }, _) => {
+                        head = PartHead { content_type, headers };
+                        writer = Some(spool.writer());
+                    }
+                    (Event::Body(piece) | Event::Attachment(piece), Some(writer)) => {
+                        writer.write(piece).await.map_err(unspooled)?;
+                    }
+                    (Event::BodyEnd | Event::AttachmentEnd, _) => {
                         if let Some(writer) = writer.take() {
-                            body = Some(writer.finish().await.map_err(unspooled)?);
+                            let body = writer.finish().await.map_err(unspooled)?;
+                            attachments.push(Attachment { head: std::mem::take(&mut head), body });
                         }
                     }
                     (Event::HashChainResult(bytes), _) => hash_chain_result = Some(bytes),
@@ -122,7 +179,7 @@ impl<'a> Inbound<'a> {
                     (Event::Signature(bytes), _) => signature = Some(bytes),
                     (Event::Fault(fault), _) => return Err(Fault::foreign(Side::Peer, fault)),
                     (Event::End, _) => {}
-                    (other, _) => return Err(unexpected(&other)),
+                    _ => return Err(no_message()),
                 }
             }
             match self.body.next().await.map_err(broken)? {
@@ -132,32 +189,34 @@ impl<'a> Inbound<'a> {
         }
         self.reader.finish().map_err(unread)?;
         let signature = signature.ok_or_else(|| unread(ReadError::MissingSignature))?;
-        Ok(Rest { body, hash_chain_result, hash_chain, signature })
+        Ok(Rest { attachments, hash_chain_result, hash_chain, signature })
     }
 }
 
 impl Rest {
-    /// What is to be verified: the digests of block and body, with the algorithm that the sender announced and those
-    /// that the signature names.
+    /// What is to be verified: the digests of the message and what is beside it, with the algorithm that the sender
+    /// announced and those that the signature names.
     ///
     /// Seen: message-path §0.3; a hash chain is held against the announced algorithm alone.
     ///
     /// # Errors
     /// [`Fault`] when the spool fails.
-    pub async fn unverified(&self, block: &[u8], announced: DigestAlgorithm) -> Result<Unverified, Fault> {
-        let of_message = (MESSAGE.to_owned(), announced);
-        let of_body = self.body.as_ref().map(|_| (BODY.to_owned(), announced));
+    pub async fn unverified(&self, message: &[u8], announced: DigestAlgorithm) -> Result<Unverified, Fault> {
+        let beside: HashMap<String, &Spooled> =
+            self.attachments.iter().enumerate().map(|(i, a)| (name_of(i), &a.body)).collect();
+        let names = std::iter::once(MESSAGE.to_owned()).chain((0..self.attachments.len()).map(name_of));
+        let announced = names.map(|name| (name, announced));
         // Where a signature cannot be read, its verification says so.
         let named = signature::outline(&self.signature).map(|o| o.parts).unwrap_or_default();
         let named = named.into_iter().map(|part| (part.name, part.algorithm));
-        let mut parts: Vec<PartDigest> = Vec::new();
-        for (name, algorithm) in std::iter::once(of_message).chain(of_body).chain(named) {
-            if parts.iter().any(|p| p.name == name && p.algorithm == algorithm) {
+        let (mut parts, mut seen): (Vec<PartDigest>, HashSet<(String, DigestAlgorithm)>) = Default::default();
+        for (name, algorithm) in announced.chain(named) {
+            if !seen.insert((name.clone(), algorithm)) {
                 continue;
             }
-            let digest = match (&self.body, name.as_str()) {
-                (_, MESSAGE) => algorithm.digest(block),
-                (Some(body), BODY) => digest_of(body, algorithm).await?,
+            let digest = match (beside.get(&name), name.as_str()) {
+                (_, MESSAGE) => algorithm.digest(message),
+                (Some(body), _) => digest_of(body, algorithm).await?,
                 _ => continue,
             };
             parts.push(PartDigest { name, algorithm, digest });
@@ -169,6 +228,11 @@ impl Rest {
             hash_chain: self.hash_chain.clone(),
         })
     }
+}
+
+/// The name of a REST body or SOAP attachment among the parts. Spec: message-path §3.2.
+fn name_of(index: usize) -> String {
+    format!("/attachment{}", index + 1)
 }
 
 async fn digest_of(body: &Spooled, algorithm: DigestAlgorithm) -> Result<Vec<u8>, Fault> {
@@ -185,17 +249,21 @@ async fn digest_of(body: &Spooled, algorithm: DigestAlgorithm) -> Result<Vec<u8>
 /// What a message of ours has to be signed for: its parts in order. Spec: message-path §3.2.
 ///
 /// # Errors
-/// [`Fault`] with `cannot_create_signature` for a body that could be shown as something else that we signed.
-pub fn part_digests(block: &[u8], body: Option<&Spooled>) -> Result<Vec<PartDigest>, Fault> {
-    if body.is_some_and(|b| batch::passes_for_step(b.start(), b.len())) {
+/// [`Fault`] with `cannot_create_signature` for a part that could be shown as something else that we signed.
+pub fn part_digests(message: &[u8], attachments: &[Attachment]) -> Result<Vec<PartDigest>, Fault> {
+    if attachments.iter().any(|a| batch::passes_for_step(a.body.start(), a.body.len())) {
         let detail =
             "the body has the form of a hash chain's step: signed, it could be shown as another message";
         return Err(Fault::new(Leaf::CannotCreateSignature, detail));
     }
     let algorithm = DigestAlgorithm::Sha512;
-    let message = PartDigest { name: MESSAGE.to_owned(), algorithm, digest: algorithm.digest(block) };
-    let body = body.map(|b| PartDigest { name: BODY.to_owned(), algorithm, digest: b.digest().to_vec() });
-    Ok(std::iter::once(message).chain(body).collect())
+    let message = PartDigest { name: MESSAGE.to_owned(), algorithm, digest: algorithm.digest(message) };
+    let beside = attachments.iter().enumerate().map(|(index, attachment)| PartDigest {
+        name: name_of(index),
+        algorithm,
+        digest: attachment.body.digest().to_vec(),
+    });
+    Ok(std::iter::once(message).chain(beside).collect())
 }
 
 /// Signs a message in a member's name.
@@ -237,23 +305,30 @@ pub async fn record<T: Record>(gateway: &Gateway, item: T) -> Result<Recorded<T>
 /// A message that goes out.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    /// Request or response.
-    pub part: Part,
     /// OCSP responses of our TLS certificates; a request carries them.
     pub statuses: &'a [Arc<Response>],
-    /// The REST block.
-    pub block: &'a [u8],
-    /// The body, if the message has one.
-    pub body: Option<&'a Spooled>,
+    /// The message itself.
+    pub message: Outbound<'a>,
+    /// The body, if a REST message has one, or the attachments of a SOAP message.
+    pub attachments: &'a [Attachment],
     /// Signature and hash chain.
     pub proof: &'a SignatureParts,
+}
+
+/// The message itself, on its way out.
+#[derive(Debug, Clone, Copy)]
+pub enum Outbound<'a> {
+    /// The block of a REST request or response.
+    Rest(Part, &'a [u8]),
+    /// A SOAP envelope.
+    Soap(&'a PartHead, &'a [u8]),
 }
 
 impl Envelope<'_> {
     /// The HTTP content type and body. The signature is the seal that `lane` watches over.
     ///
     /// # Errors
-    /// [`Fault`] without randomness.
+    /// [`Fault`] without randomness, or for a header that a part cannot have.
     pub fn outgoing(&self, lane: &Lane) -> Result<(String, Outgoing), Fault> {
         let mut writer = begin()?;
         let content_type = writer.content_type();
@@ -261,11 +336,30 @@ impl Envelope<'_> {
         for status in self.statuses {
             head.extend(writer.whole(Part::Ocsp, status.der()));
         }
-        head.extend(writer.whole(self.part, self.block));
         let mut outgoing = Outgoing::chunked();
-        if let Some(body) = self.body {
-            head.extend(writer.part(Part::RestBody));
-            outgoing = outgoing.bytes(std::mem::take(&mut head)).spooled(body);
+        match self.message {
+            Outbound::Rest(part, block) => {
+                head.extend(writer.whole(part, block));
+                if let Some(body) = self.attachments.first() {
+                    head.extend(writer.part(Part::RestBody));
+                    outgoing = outgoing.bytes(std::mem::take(&mut head)).spooled(&body.body);
+                }
+            }
+            Outbound::Soap(part, envelope) => {
+                let kind = part.content_type.as_deref().unwrap_or(Part::Fault.content_type());
+                head.extend(writer.envelope(kind, &part.headers).map_err(internal)?);
+                head.extend_from_slice(envelope);
+                if !self.attachments.is_empty() {
+                    let boundary = random::boundary().map_err(internal)?;
+                    let boundary = boundary.replacen("xtop", "xatt", 1);
+                    head.extend(writer.open_attachments(&boundary).map_err(internal)?);
+                }
+                for Attachment { head: part, body } in self.attachments {
+                    let before = writer.attachment(part.content_type.as_deref(), &part.headers);
+                    head.extend(before.map_err(internal)?);
+                    outgoing = outgoing.bytes(std::mem::take(&mut head)).spooled(body);
+                }
+            }
         }
         for (part, bytes) in [
             (Part::HashChainResult, self.proof.hash_chain_result.as_deref()),
@@ -329,17 +423,8 @@ pub(crate) fn unspooled(error: SpoolError) -> Fault {
     }
 }
 
-fn unexpected(event: &Event<'_>) -> Fault {
-    match event {
-        Event::Soap { .. } => {
-            Fault::new(Leaf::InvalidMessage, "this security server does not carry SOAP messages")
-        }
-        _ => no_message(),
-    }
-}
-
 fn no_message() -> Fault {
-    Fault::new(Leaf::InternalError, "the message has no REST block").at(Side::Peer)
+    Fault::new(Leaf::InternalError, "the message is not what its headers say").at(Side::Peer)
 }
 
 /// An error and what caused it, for the log.

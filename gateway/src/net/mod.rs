@@ -12,6 +12,8 @@
 //! | [`pool`] | connections kept for another request |
 //! | [`outward`] | the stream between hyper and a server that we ask |
 //! | [`message`] | messages between gateways, as both sides read and write them |
+//! | [`question`] | what is asked, in either dialect |
+//! | [`soap`] | SOAP messages, as information systems send them and are sent them |
 //! | [`task`] | one exchange, one task, one closing line |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`random`] | ids and boundaries |
@@ -28,7 +30,9 @@ pub mod message;
 pub mod outward;
 pub mod peer;
 pub mod pool;
+pub mod question;
 pub mod random;
+pub mod soap;
 pub mod task;
 pub mod tls;
 

@@ -1,6 +1,6 @@
 //! One exchange, one task: it runs to its end whoever goes away, and a panic in it is a fault of that exchange alone.
 
-use saatkond_proto::message::rest::Request;
+use super::question::Question;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -59,10 +59,10 @@ impl Account {
     }
 
     /// Takes down who asks whom for what.
-    pub fn names(&mut self, request: &Request) {
-        self.query_id.clone_from(&request.id);
-        self.consumer = request.client.to_string();
-        self.service = request.service.to_string();
+    pub fn names(&mut self, question: &Question) {
+        question.id().clone_into(&mut self.query_id);
+        self.consumer = question.client().to_string();
+        self.service = question.service().to_string();
     }
 
     /// Writes the closing line.

@@ -1,16 +1,16 @@
 //! May this client call this service: [`Head`] → [`Permitted`].
 
 use super::receive::Head;
-use crate::conf::Service;
+use crate::conf::{Service, ServiceKind};
+use crate::net::question::Question;
 use crate::world::World;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
-use saatkond_proto::message::rest::Request;
 
 /// A request that may be made. Only [`authorise`] makes one.
 #[derive(Debug)]
 pub struct Permitted {
-    request: Request,
+    question: Question,
     announced: DigestAlgorithm,
     service: Service,
     /// Certificates of which an https service must show one; `None` where any will do.
@@ -18,10 +18,10 @@ pub struct Permitted {
 }
 
 impl Permitted {
-    /// The request.
+    /// What is asked.
     #[must_use]
-    pub const fn request(&self) -> &Request {
-        &self.request
+    pub const fn question(&self) -> &Question {
+        &self.question
     }
 
     /// With what the sender says that its parts are digested.
@@ -43,29 +43,41 @@ impl Permitted {
     }
 }
 
-/// Judges whether who asks may call what is asked for: it exists, the caller has a right to this method and path, and it
-/// serves.
+/// Judges whether who asks may call what is asked for: it exists and speaks that dialect, the caller has a right to it
+/// (in REST to this method and path), and it serves.
 ///
 /// Asked before the body is taken: a stranger must not fill our disk.
 ///
 /// Spec: message-path §4.1, 12–15.
 ///
 /// # Errors
-/// [`Fault`] with `unknown_service`, `access_denied` or `service_disabled`.
+/// [`Fault`] with `unknown_service`, `service_type`, `access_denied` or `service_disabled`.
 pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
-    let Head { request, announced } = head;
-    let id = &request.service;
-    let Some((client, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
+    let Head { question, announced } = head;
+    let (id, client) = (question.service(), question.client());
+    let Some((provider, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
         return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {id}")));
     };
-    let is_allowed =
-        world.server.is_allowed(&request.client, id, request.method, &request.service_path, &world.conf);
+    let is_allowed = match (&question, service.kind) {
+        (Question::Rest(request), ServiceKind::Rest | ServiceKind::OpenApi) => {
+            world.server.is_allowed(client, id, request.method, &request.service_path, &world.conf)
+        }
+        (Question::Soap(_), ServiceKind::Soap) => world.server.has_any_right(client, id, &world.conf),
+        (Question::Rest(_), ServiceKind::Soap) => {
+            let detail = "Service is a SOAP service and cannot be called using REST interface";
+            return Err(Fault::new(Leaf::ServiceType, detail));
+        }
+        (Question::Soap(_), ServiceKind::Rest | ServiceKind::OpenApi) => {
+            let detail = "Service is a REST service and cannot be called using SOAP interface";
+            return Err(Fault::new(Leaf::ServiceType, detail));
+        }
+    };
     if !is_allowed {
         return Err(Fault::new(Leaf::AccessDenied, format!("Request is not allowed: {id}")));
     }
     if let Some(notice) = &service.disabled {
         return Err(Fault::new(Leaf::ServiceDisabled, format!("Service {id} is disabled: {notice}")));
     }
-    let pinned = service.verify_tls.then(|| client.certificates.clone());
-    Ok(Permitted { service: service.clone(), pinned, request, announced })
+    let pinned = service.verify_tls.then(|| provider.certificates.clone());
+    Ok(Permitted { service: service.clone(), pinned, question, announced })
 }

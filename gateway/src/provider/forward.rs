@@ -1,5 +1,6 @@
 //! To our information system, within its deadline.
 
+use super::authorise::Permitted;
 use super::receive::Proven;
 use crate::Gateway;
 use crate::messagelog::{Recorded, Spooled};
@@ -7,20 +8,33 @@ use crate::net::body::{BodyError, Incoming, Outgoing};
 use crate::net::dial::{self, ServiceRules};
 use crate::net::fetch::Place;
 use crate::net::head::ResponseHead;
-use crate::net::message;
+use crate::net::message::{self, Attachment};
 use crate::net::pool::{AskError, Connection};
+use crate::net::question::{Asked, Question};
+use crate::net::soap::{Letter, Opened, Unread};
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
 use saatkond_proto::fault::{Fault, Leaf, Side};
 use saatkond_proto::message::rest;
+use saatkond_proto::message::soap::Document;
 use std::time::Duration;
 
 /// What our information system answered.
 #[derive(Debug)]
-pub struct Answered {
-    /// The head, as it came.
-    pub head: ResponseHead,
-    /// The body; `None` where HTTP allows none.
-    pub body: Option<Spooled>,
+pub enum Answered {
+    /// By REST.
+    Rest {
+        /// The head, as it came.
+        head: ResponseHead,
+        /// The body; `None` where HTTP allows none.
+        body: Option<Spooled>,
+    },
+    /// By SOAP.
+    Soap {
+        /// The message.
+        letter: Box<Letter>,
+        /// Its attachments.
+        attachments: Vec<Attachment>,
+    },
 }
 
 /// Calls the service of a recorded request.
@@ -29,29 +43,55 @@ pub struct Answered {
 /// message-path §2.15.
 ///
 /// # Errors
-/// [`Fault`] with `network_error`, `io_error`, `unknown_host` or `ssl_authentication_failed`.
+/// [`Fault`] with `network_error`, `io_error`, `unknown_host` or `ssl_authentication_failed`; for SOAP with
+/// `service_failed` before it, or with what the service says is wrong.
 pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<Answered, Fault> {
-    let (permitted, body) = (request.permitted(), request.body());
-    let (service, request) = (permitted.service(), permitted.request());
-    let url = request.url(&service.url);
+    let permitted = request.permitted();
+    let service = permitted.service();
+    match permitted.question() {
+        Question::Rest(asked) => {
+            let url = asked.url(&service.url);
+            let body = request.attachments().first().map(|a| &a.body);
+            let sent = body.filter(|_| asked.method.carries_body());
+            let headers: Vec<_> = asked.service_headers().collect();
+            let make = |place: &Place| http_request(asked.method, place, &headers, sent);
+            let (connection, answer) = call(gateway, permitted, &url, make).await?;
+            receive(gateway, connection, answer, asked.method.name() == "HEAD", service.timeout).await
+        }
+        Question::Soap(asked) => {
+            let make = |place: &Place| soap_request(asked, request.attachments(), place);
+            let answered = async {
+                let (connection, answer) = call(gateway, permitted, &service.url, make).await?;
+                receive_soap(gateway, connection, answer, service.timeout).await
+            };
+            answered.await.map_err(|fault| fault.under(Leaf::ServiceFailed))
+        }
+    }
+}
+
+/// Asks the service, within its deadline; `make` is called for every attempt.
+async fn call(
+    gateway: &Gateway,
+    permitted: &Permitted,
+    url: &str,
+    make: impl Fn(&Place) -> Result<HttpRequest<Outgoing>, Fault>,
+) -> Result<(Connection, http::Response<hyper::body::Incoming>), Fault> {
+    let timeout = permitted.service().timeout;
     let malformed =
         || Fault::new(Leaf::ServiceMalformedUrl, "the service's address is no URL").at(Side::Service);
-    let place = Place::from_url(&url).ok_or_else(malformed)?;
+    let place = Place::from_url(url).ok_or_else(malformed)?;
     let rules = ServiceRules {
-        connect: gateway.conf.timeouts.connect.min(service.timeout),
+        connect: gateway.conf.timeouts.connect.min(timeout),
         pinned: permitted.pinned(),
-        is_safe: request.method.is_safe(),
+        is_safe: permitted.question().is_safe(),
     };
-    let sent = body.filter(|_| request.method.carries_body());
-    let headers: Vec<_> = request.service_headers().collect();
-    let make = || http_request(request.method, &place, &headers, sent);
     let call = async {
         let mut connection = dial::open_service(gateway, &place, rules).await?;
-        let answer = match connection.ask(make()?).await {
+        let answer = match connection.ask(make(&place)?).await {
             // A kept connection that had ended; nothing was written, or it may be asked twice.
             Err(error) if connection.is_reused() && (rules.is_safe || matches!(error, AskError::Unsent)) => {
                 connection = dial::open_service_anew(gateway, &place, rules).await?;
-                connection.ask(make()?).await
+                connection.ask(make(&place)?).await
             }
             answer => answer,
         };
@@ -63,11 +103,56 @@ pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<An
         Ok::<_, Fault>((connection, answer))
     };
     let late = |_| {
-        let detail = format!("the service did not answer within {:?}", service.timeout);
+        let detail = format!("the service did not answer within {timeout:?}");
         Fault::new(Leaf::IoError, detail).at(Side::Service)
     };
-    let (connection, answer) = tokio::time::timeout(service.timeout, call).await.map_err(late)??;
-    receive(gateway, connection, answer, request.method.name() == "HEAD", service.timeout).await
+    tokio::time::timeout(timeout, call).await.map_err(late)?
+}
+
+/// Spec: message-path §2.15: the envelope as it came, or the multipart with the boundary it came with.
+fn soap_request(
+    asked: &Asked,
+    attachments: &[Attachment],
+    place: &Place,
+) -> Result<HttpRequest<Outgoing>, Fault> {
+    let (content_type, outgoing) = asked.letter.told(attachments, Outgoing::sized())?;
+    let action = rest::to_latin1(asked.action.as_deref().unwrap_or_default());
+    let request = HttpRequest::post(place.target.as_str())
+        .header(header::HOST, &place.authority)
+        .header("soapaction", action)
+        .header(header::ACCEPT_ENCODING, "")
+        .header(header::CONTENT_TYPE, rest::to_latin1(&content_type));
+    request.body(outgoing).map_err(message::internal)
+}
+
+/// Reads a SOAP answer to its end, and keeps its connection.
+///
+/// Spec: message-path §2.13, §2.15: status 200 or 500; a fault of the service is passed on as it says it.
+async fn receive_soap(
+    gateway: &Gateway,
+    connection: Connection,
+    answer: http::Response<hyper::body::Incoming>,
+    idle: Duration,
+) -> Result<Answered, Fault> {
+    let (parts, incoming) = answer.into_parts();
+    if !matches!(parts.status.as_u16(), 200 | 500) {
+        let detail = format!("Server responded with error {}", parts.status);
+        return Err(Fault::new(Leaf::HttpError, detail).at(Side::Service));
+    }
+    let content_type = parts.headers.get(header::CONTENT_TYPE).map(|v| rest::from_latin1(v.as_bytes()));
+    let content_type = content_type.unwrap_or_default();
+    let mut incoming = Incoming::new(incoming, idle);
+    let mut opened = Opened::new(&content_type, &mut incoming).map_err(Unread::of_response)?;
+    let (head, document) = opened.document().await.map_err(Unread::of_response)?;
+    let attachments = opened.attachments(&gateway.spool).await.map_err(Unread::of_response)?;
+    gateway.net.services.give(connection);
+    match document {
+        Document::Envelope(envelope) => {
+            let letter = Box::new(Letter { envelope: *envelope, head, content_type });
+            Ok(Answered::Soap { letter, attachments })
+        }
+        Document::Fault(fault) => Err(Fault::foreign(Side::Service, fault)),
+    }
 }
 
 fn http_request(
@@ -123,5 +208,5 @@ async fn receive(
     let has_body = !is_head && !matches!(head.status, 204 | 304);
     let body = if has_body { Some(writer.finish().await.map_err(message::unspooled)?) } else { None };
     gateway.net.services.give(connection);
-    Ok(Answered { head, body })
+    Ok(Answered::Rest { head, body })
 }

@@ -3,23 +3,26 @@
 use super::authorise::Permitted;
 use crate::Gateway;
 use crate::conf::Version;
-use crate::messagelog::{Direction, Entry, Kind, Record, Spooled};
+use crate::messagelog::{Direction, Entry, Kind, Record};
 use crate::net::listen::Exchange;
-use crate::net::message::{Inbound, Rest};
+use crate::net::message::{Attachment, Inbound, Message, PartHead, Rest};
 use crate::net::peer;
+use crate::net::question::{Asked, Question};
+use crate::net::soap::Letter;
 use crate::net::task::Account;
 use crate::world::World;
 use bytes::Bytes;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Code, Fault, Leaf, Side};
 use saatkond_proto::message::rest::Request;
+use saatkond_proto::message::soap::{Envelope, check_action};
 use saatkond_proto::signature::{self, SignatureParts, Verified};
 use saatkond_proto::transport::{self, read::Expect};
 
 /// Who asks whom for what. The peer that brought it was judged; nothing of the body has been taken.
 #[derive(Debug)]
 pub struct Head {
-    pub(super) request: Request,
+    pub(super) question: Question,
     /// With what the sender says that its parts are digested.
     pub(super) announced: DigestAlgorithm,
 }
@@ -35,7 +38,7 @@ pub struct Whole {
 #[derive(Debug)]
 pub struct Proven {
     permitted: Permitted,
-    body: Option<Spooled>,
+    attachments: Vec<Attachment>,
     verified: Verified,
 }
 
@@ -46,36 +49,36 @@ impl Proven {
         &self.permitted
     }
 
-    /// The body, if it has one; it may be empty.
+    /// The body, if it has one; it may be empty; or the attachments.
     #[must_use]
-    pub const fn body(&self) -> Option<&Spooled> {
-        self.body.as_ref()
+    pub fn attachments(&self) -> &[Attachment] {
+        &self.attachments
     }
 }
 
 impl Record for Proven {
     fn entry(&self) -> Entry {
-        let request = self.permitted.request();
+        let question = self.permitted.question();
         let proof = self.verified.unverified();
         Entry {
             kind: Kind::Request,
             direction: Direction::Received,
-            query_id: request.id.clone(),
-            request_id: request.request_id.clone(),
-            client: request.client.clone(),
-            service: request.service.clone(),
-            message: Bytes::copy_from_slice(request.block()),
+            query_id: question.id().to_owned(),
+            request_id: question.request_id().to_owned(),
+            client: question.client().clone(),
+            service: question.service().clone(),
+            message: Bytes::copy_from_slice(question.bytes()),
             proof: SignatureParts {
                 signature: proof.signature.as_slice().into(),
                 hash_chain_result: proof.hash_chain_result.as_deref().map(Into::into),
                 hash_chain: proof.hash_chain.clone(),
             },
-            attachments: self.body.iter().cloned().collect(),
+            attachments: self.attachments.iter().map(|a| a.body.clone()).collect(),
         }
     }
 }
 
-/// Reads to the end of the block, and judges the peer that brought it.
+/// Reads to the end of the message itself, and judges the peer that brought it.
 ///
 /// Spec: message-path §4.1, 2–10. Ours: `X-Road-Security-Server` must name us, and the exchange's id must be the same in
 /// HTTP header and block (§4.4).
@@ -99,45 +102,83 @@ pub async fn receive_head<'a>(
     // Of several headers the first counts. Seen: message-path §2.6.
     let header = |name| head.headers.all(name).next();
     is_new_enough(gateway, header(transport::PROXY_VERSION))?;
+    let is_rest = header(transport::MESSAGE_TYPE) == Some(transport::MESSAGE_TYPE_REST);
+    let action = header(transport::ORIGINAL_SOAP_ACTION);
+    if !is_rest {
+        check_action(action)
+            .map_err(|e| Fault { code: e.code(), ..Fault::new(Leaf::InternalError, e.to_string()) })?;
+    }
     let content_type = header("content-type").unwrap_or_default();
     let Some(announced) = header(transport::HASH_ALGORITHM).and_then(DigestAlgorithm::from_name) else {
         return Err(Fault::new(Leaf::InternalError, "Could not get hash algorithm identifier from message"));
     };
-    if header(transport::MESSAGE_TYPE) != Some(transport::MESSAGE_TYPE_REST) {
-        Inbound::new(content_type, Expect::SoapRequest, body)?.start().await?;
-        return Err(Fault::new(Leaf::MissingSoap, "the message is neither REST nor SOAP"));
-    }
-    let inbound = Inbound::new(content_type, Expect::RestRequest, body)?;
+    let expect = if is_rest { Expect::RestRequest } else { Expect::SoapRequest };
+    let inbound = Inbound::new(content_type, expect, body)?;
     let (start, inbound) = inbound.start().await?;
-    let request = Request::from_block(start.block).map_err(|error| {
-        let code = Code::of(Leaf::InternalError).under(Leaf::ServiceFailed);
-        Fault { code, ..Fault::new(Leaf::InternalError, error.to_string()) }.at(Side::Peer).because(error)
-    })?;
-    account.names(&request);
-    if world.server.client(&request.service.client).is_none() {
-        let detail =
-            format!("provider {} is not one of this security server's clients", request.service.client);
+    let request_id = header(transport::REQUEST_ID);
+    let question = match start.message {
+        Message::Rest(block) => Question::Rest(Box::new(rest(block)?)),
+        Message::Soap { head, envelope } => {
+            let original = header(transport::ORIGINAL_CONTENT_TYPE).filter(|t| !t.is_empty());
+            let letter = soap(head, envelope, original)?;
+            let (action, request_id) = (action.map(str::to_owned), request_id.unwrap_or_default().to_owned());
+            Question::Soap(Box::new(Asked { letter, action, request_id }))
+        }
+    };
+    account.names(&question);
+    if matches!(question, Question::Soap(_)) {
+        is_for_us(gateway, &question)?;
+    }
+    let provider = &question.service().client;
+    if world.server.client(provider).is_none() {
+        let detail = format!("provider {provider} is not one of this security server's clients");
         return Err(Fault::new(Leaf::UnknownMember, detail).under(Leaf::ServiceFailed));
     }
-    world.signer(&request.service.client.member, gateway.now()).map_err(|error| {
-        let detail = format!("no sign key of {} serves", request.service.client.member);
+    world.signer(&provider.member, gateway.now()).map_err(|error| {
+        let detail = format!("no sign key of {} serves", provider.member);
         Fault::new(Leaf::CannotCreateSignature, detail).under(Leaf::ServiceFailed).because(error)
     })?;
-    let peer = peer::judge_client(gateway, world, &request.client, &caller.certificates, &start.statuses);
+    let peer = peer::judge_client(gateway, world, question.client(), &caller.certificates, &start.statuses);
     peer.map_err(peer::PeerError::at_provider)?;
     let server = caller.certificates.first().and_then(|leaf| world.conf.server_by_auth_cert(leaf));
     account.server = server.map_or(String::new(), |s| s.id.to_string());
-    if header(transport::REQUEST_ID) != Some(request.request_id.as_str()) {
+    // SOAP has the id in the HTTP header only.
+    if is_rest && request_id != Some(question.request_id()) {
         return Err(Fault::new(
             Leaf::InternalError,
             "x-road-request-id is not the same in HTTP header and message",
         ));
     }
-    if request.security_server.as_ref().is_some_and(|named| *named != gateway.conf.server) {
+    is_for_us(gateway, &question)?;
+    Ok((Head { question, announced }, inbound))
+}
+
+fn rest(block: Vec<u8>) -> Result<Request, Fault> {
+    Request::from_block(block).map_err(|error| {
+        let code = Code::of(Leaf::InternalError).under(Leaf::ServiceFailed);
+        Fault { code, ..Fault::new(Leaf::InternalError, error.to_string()) }.at(Side::Peer).because(error)
+    })
+}
+
+fn soap(head: PartHead, envelope: Vec<u8>, original: Option<&str>) -> Result<Letter, Fault> {
+    let Some(content_type) = original.map(str::to_owned) else {
+        let detail = "the message does not say with which content type it came";
+        return Err(Fault::new(Leaf::InternalError, detail).under(Leaf::ServiceFailed).at(Side::Peer));
+    };
+    let envelope = Envelope::read(envelope, head.content_type.as_deref()).map_err(|error| {
+        let code = error.code().under(Leaf::ServiceFailed);
+        Fault { code, ..Fault::new(Leaf::InvalidSoap, error.to_string()) }.at(Side::Peer).because(error)
+    })?;
+    Ok(Letter { envelope, head, content_type })
+}
+
+/// Whether a question that names a security server names this one. Seen: message-path §8-32.
+fn is_for_us(gateway: &Gateway, question: &Question) -> Result<(), Fault> {
+    if question.security_server().is_some_and(|named| *named != gateway.conf.server) {
         let detail = format!("the message is for another security server than {}", gateway.conf.server);
         return Err(Fault::new(Leaf::InvalidSecurityServer, detail).under(Leaf::ServiceFailed));
     }
-    Ok((Head { request, announced }, inbound))
+    Ok(())
 }
 
 /// Refuses versions that the operator does not serve. Without such a rule the header is not looked at.
@@ -157,7 +198,7 @@ fn is_new_enough(gateway: &Gateway, told: Option<&str>) -> Result<(), Fault> {
     }
 }
 
-/// Reads all that follows the block; the body goes to the spool.
+/// Reads all that follows the message itself; body and attachments go to the spool.
 ///
 /// # Errors
 /// [`Fault`].
@@ -178,14 +219,17 @@ pub async fn receive_rest(
 /// [`Fault`] with `signature_verification` before its code.
 pub async fn verify(gateway: &Gateway, world: &World, whole: Whole) -> Result<Proven, Fault> {
     let Whole { permitted, rest } = whole;
-    let request = permitted.request();
-    let unverified = rest.unverified(request.block(), permitted.announced()).await?;
-    let verified = signature::verify(unverified, &request.client, &world.conf, gateway.now());
+    let question = permitted.question();
+    let unverified = rest.unverified(question.bytes(), permitted.announced()).await?;
+    let verified = signature::verify(unverified, question.client(), &world.conf, gateway.now());
     let verified = verified.map_err(|error| {
         let code = error.code().under(Leaf::SignatureVerification);
         Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
             .at(Side::Peer)
             .because(error)
     })?;
-    Ok(Proven { permitted, body: rest.body, verified })
+    if let Question::Soap(asked) = question {
+        asked.letter.can_be_told(&rest.attachments).map_err(|fault| fault.under(Leaf::ServiceFailed))?;
+    }
+    Ok(Proven { permitted, attachments: rest.attachments, verified })
 }

@@ -3,11 +3,13 @@
 use super::forward::Answered;
 use super::receive::Proven;
 use crate::Gateway;
-use crate::messagelog::{Direction, Entry, Kind, Record, Recorded, Spooled};
+use crate::messagelog::{Direction, Entry, Kind, Record, Recorded};
 use crate::net::body::Outgoing;
-use crate::net::message::{self, Envelope};
+use crate::net::message::{self, Attachment, Envelope, Outbound};
 use crate::net::outward::Lane;
+use crate::net::question::Question;
 use crate::net::random;
+use crate::net::soap::{Letter, Unread};
 use crate::net::task::Account;
 use crate::world::World;
 use bytes::Bytes;
@@ -22,12 +24,42 @@ use saatkond_proto::transport::{self, write::Part};
 /// An answer that we signed.
 #[derive(Debug)]
 pub struct Sealed {
-    response: Response,
-    body: Option<Spooled>,
+    answer: Answer,
+    attachments: Vec<Attachment>,
     proof: SignatureParts,
     client: ClientId,
     service: ServiceId,
     request_id: String,
+}
+
+/// What is answered.
+#[derive(Debug)]
+enum Answer {
+    Rest(Box<Response>),
+    Soap(Box<Letter>),
+}
+
+impl Answer {
+    fn outbound(&self) -> Outbound<'_> {
+        match self {
+            Self::Rest(response) => Outbound::Rest(Part::RestResponse, response.block()),
+            Self::Soap(letter) => letter.outbound(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Rest(response) => response.block(),
+            Self::Soap(letter) => letter.envelope.bytes(),
+        }
+    }
+
+    fn id(&self) -> &str {
+        match self {
+            Self::Rest(response) => &response.id,
+            Self::Soap(letter) => &letter.envelope.id,
+        }
+    }
 }
 
 impl Record for Sealed {
@@ -35,20 +67,20 @@ impl Record for Sealed {
         Entry {
             kind: Kind::Response,
             direction: Direction::Sent,
-            query_id: self.response.id.clone(),
+            query_id: self.answer.id().to_owned(),
             request_id: self.request_id.clone(),
             client: self.client.clone(),
             service: self.service.clone(),
-            message: Bytes::copy_from_slice(self.response.block()),
+            message: Bytes::copy_from_slice(self.answer.bytes()),
             proof: self.proof.clone(),
-            attachments: self.body.iter().cloned().collect(),
+            attachments: self.attachments.iter().map(|a| a.body.clone()).collect(),
         }
     }
 }
 
 /// Signs and records what the service answered, and makes it the answer to the peer.
 ///
-/// Spec: message-path §2.8, §2.10, §2.12.
+/// Spec: message-path §2.8, §2.10–2.12.
 ///
 /// # Errors
 /// [`Fault`].
@@ -59,37 +91,65 @@ pub async fn seal(
     answered: Answered,
     account: &mut Account,
 ) -> Result<HttpResponse<Outgoing>, Fault> {
-    let Answered { head, body } = answered;
-    account.bytes = [request.body(), body.as_ref()].into_iter().flatten().map(Spooled::len).sum();
-    let asked = request.permitted().request();
-    let block_digest = DigestAlgorithm::Sha512.digest(asked.block());
-    let hash = rest::request_hash(&block_digest, request.body().map(Spooled::digest));
-    let response = Response::from_service(head.status, &head.reason, &head.headers, asked, &hash);
-    let response = response.map_err(|error| {
-        Fault::new(Leaf::InternalError, format!("the service's answer: {error}"))
-            .at(Side::Service)
-            .because(error)
-    })?;
-    let parts = message::part_digests(response.block(), body.as_ref())?;
-    let proof = message::sign(gateway, world, &asked.service.client.member, parts).await?;
+    let question = request.permitted().question();
+    let (answer, attachments) = answer(question, request.attachments(), answered)?;
+    account.bytes = message::len(request.attachments()) + message::len(&attachments);
+    let parts = message::part_digests(answer.bytes(), &attachments)?;
+    let proof = message::sign(gateway, world, &question.service().client.member, parts).await?;
     let sealed = Sealed {
-        response,
-        body,
+        answer,
+        attachments,
         proof,
-        client: asked.client.clone(),
-        service: asked.service.clone(),
-        request_id: asked.request_id.clone(),
+        client: question.client().clone(),
+        service: question.service().clone(),
+        request_id: question.request_id().to_owned(),
     };
     let sealed = message::record(gateway, sealed).await?;
     let envelope = Envelope {
-        part: Part::RestResponse,
         statuses: &[],
-        block: sealed.response.block(),
-        body: sealed.body.as_ref(),
+        message: sealed.answer.outbound(),
+        attachments: &sealed.attachments,
         proof: &sealed.proof,
     };
     let (content_type, outgoing) = envelope.outgoing(&Lane::default())?;
-    multipart(&content_type, outgoing)
+    let mut response = multipart(&content_type, outgoing)?;
+    if let Answer::Soap(letter) = &sealed.answer {
+        let original = HeaderValue::from_bytes(&rest::to_latin1(&letter.content_type));
+        let name = HeaderName::from_static(transport::ORIGINAL_CONTENT_TYPE);
+        response.headers_mut().insert(name, original.map_err(message::internal)?);
+    }
+    Ok(response)
+}
+
+/// Makes what the service said into what is signed: it names the request that it answers.
+fn answer(
+    question: &Question,
+    asked_with: &[Attachment],
+    answered: Answered,
+) -> Result<(Answer, Vec<Attachment>), Fault> {
+    match (question, answered) {
+        (Question::Rest(request), Answered::Rest { head, body }) => {
+            let block_digest = DigestAlgorithm::Sha512.digest(request.block());
+            let hash = rest::request_hash(&block_digest, asked_with.first().map(|a| a.body.digest()));
+            let response = Response::from_service(head.status, &head.reason, &head.headers, request, &hash);
+            let response = response.map_err(|error| {
+                Fault::new(Leaf::InternalError, format!("the service's answer: {error}"))
+                    .at(Side::Service)
+                    .because(error)
+            })?;
+            Ok((Answer::Rest(Box::new(response)), body.into_iter().map(Attachment::rest).collect()))
+        }
+        (Question::Soap(asked), Answered::Soap { letter, attachments }) => {
+            let Letter { envelope, head, content_type } = *letter;
+            let envelope = envelope.with_request_hash(&asked.letter.envelope);
+            let envelope = envelope.map_err(|error| Unread::of_response(error.into()))?;
+            let letter = Letter { envelope, head, content_type };
+            let untold = |fault: Fault| fault.under(Leaf::ServiceFailed).at(Side::Service);
+            letter.can_be_told(&attachments).map_err(untold)?;
+            Ok((Answer::Soap(Box::new(letter)), attachments))
+        }
+        _ => Err(Fault::new(Leaf::InternalError, "the answer is of another kind")),
+    }
 }
 
 fn multipart(content_type: &str, outgoing: Outgoing) -> Result<HttpResponse<Outgoing>, Fault> {
@@ -113,7 +173,8 @@ pub fn tell(fault: Fault, account: &Account) -> (HttpResponse<Outgoing>, String)
     let source = fault.source.as_deref().map(|e| message::chain(e));
     tracing::warn!(query_id = %account.query_id, code, detail, side = ?fault.side,
         text = %fault.detail, source = source.as_deref().unwrap_or_default(), "fault told to another gateway");
-    let told = SoapFault::new(code.clone(), fault.detail, Some(detail));
+    let own = || SoapFault::new(code.clone(), fault.detail, Some(detail));
+    let told = fault.told.map_or_else(own, |told| *told);
     if fault.side == Side::Service {
         let alone = message::fault_alone(&told).and_then(|(kind, outgoing)| multipart(&kind, outgoing));
         if let Ok(response) = alone {

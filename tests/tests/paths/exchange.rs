@@ -389,7 +389,7 @@ async fn what_is_no_call_is_refused_before_it_leaves() {
     }
     for (ask, code) in [
         (Ask::get("land").target("/r2/DEV/GOV/M2/LAND/land"), "client.invalid_http_method"),
-        (Ask::post("land", "<a/>").target("/"), "client.invalid_message"),
+        (Ask::post("land", "<a/>").target("/"), "client.invalid_content_type"),
     ] {
         let heard = tax.ask(&ask).await;
         assert_eq!((heard.status(), heard.code()), (200, ""), "{ask:?} {heard:?}");

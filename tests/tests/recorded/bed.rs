@@ -205,6 +205,18 @@ fn provider_offers(service: SocketAddr) -> String {
             text.push_str(all);
         }
     }
+    let url = format!("http://{service}/soap");
+    for (code, version, more) in [
+        ("getLand", "version = \"v1\"\n", all),
+        ("getLandFiles", "version = \"v1\"\n", all),
+        ("getFault", "version = \"v1\"\n", all),
+        ("getError", "version = \"v1\"\n", all),
+        ("getSecret", "version = \"v1\"\n", ""),
+        ("getPlain", "", all),
+    ] {
+        let service = format!("[[client.service]]\ncode = \"{code}\"\nurl = \"{url}\"\nkind = \"soap\"\n");
+        text.push_str(&[service.as_str(), version, more].concat());
+    }
     text
 }
 

@@ -116,7 +116,8 @@ pub(crate) fn requests(recorded: &[Request], ours: &[Request]) -> Vec<Difference
         }
         let first = |lines: &Lines| lines.names().first().cloned();
         found.hold("service: first header", first(&recorded.headers), first(&ours.headers));
-        let body = |r: &Request| -> String { r.body.iter().map(|b| char::from(*b)).collect() };
+        let body =
+            |r: &Request| same_form_of_soap(&r.body.iter().map(|b| char::from(*b)).collect::<String>());
         found.hold("service: body", body(recorded), body(ours));
     }
     found.0
@@ -176,7 +177,7 @@ fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
         return "<page>".to_owned();
     }
     if !is_error {
-        return body.iter().map(|b| char::from(*b)).collect();
+        return same_form_of_soap(&body.iter().map(|b| char::from(*b)).collect::<String>());
     }
     let mut text = without_ids(&String::from_utf8_lossy(body));
     for (begin, end) in [
@@ -189,6 +190,41 @@ fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
         if let Some((from, to)) = from.zip(to).filter(|(from, to)| to > from) {
             text.replace_range(from..to, "<words>");
         }
+    }
+    text
+}
+
+/// A SOAP message; anything else stays as it is.
+///
+/// The real server writes a service's envelope anew before it signs it, and keeps part headers in a hash map. Ours
+/// inserts the hash of the request and leaves all else as it came. So these are brought to one form: order of a part's
+/// headers; white space behind the XML declaration and at the document's end; how an empty element is written.
+fn same_form_of_soap(text: &str) -> String {
+    const END: &str = "Envelope>";
+    if !text.contains(END) {
+        return text.to_owned();
+    }
+    let Some((boundary, _)) = text.split_once("\r\n").filter(|(line, _)| line.starts_with("--")) else {
+        return same_form_of_envelope(text);
+    };
+    let delimiter = format!("\r\n{boundary}");
+    let parts = text.split(&delimiter).map(|part| {
+        let Some((head, body)) = part.split_once("\r\n\r\n") else { return part.to_owned() };
+        let mut head: Vec<&str> = head.split("\r\n").collect();
+        head.sort_unstable();
+        let body = if body.contains(END) { same_form_of_envelope(body) } else { body.to_owned() };
+        format!("{}\r\n\r\n{body}", head.join("\r\n"))
+    });
+    parts.collect::<Vec<_>>().join(&delimiter)
+}
+
+fn same_form_of_envelope(text: &str) -> String {
+    let mut text = text.replacen("?>\n", "?>", 1).trim_end_matches('\n').to_owned();
+    while let Some(at) = text.find("/>") {
+        let from = text[..at].rfind('<').unwrap();
+        let name = text[from + 1..at].split_whitespace().next().unwrap().to_owned();
+        let open = text[..at].trim_end().len();
+        text.replace_range(open..at + 2, &format!("></{name}>"));
     }
     text
 }

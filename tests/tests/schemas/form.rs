@@ -112,7 +112,7 @@ impl Form<'_> {
         if let Some(default) = default_of(&field.doc) {
             keys = keys.with("default", default);
         }
-        let content = if field.name == "version" {
+        let content = if field.name == "version" && field.doc.starts_with("Version of this format") {
             object([("const", Json::Number(1))])
         } else {
             self.kind(&field.kind, field.reader(), &field.doc)

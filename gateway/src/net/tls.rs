@@ -493,6 +493,29 @@ mod tests {
         assert!(!is_stock_only(&[cbc, modern]) && !is_stock_only(&[gcm]) && !is_stock_only(&[]));
     }
 
+    #[test]
+    fn who_is_turned_away_is_told_of_once_a_minute() {
+        let hear = |turned: &TurnedAway, client: ClientConfig| {
+            let name = server_name("127.0.0.1").unwrap();
+            let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            let mut acceptor = rustls::server::Acceptor::default();
+            acceptor.read_tls(&mut &wire[..]).unwrap();
+            let accepted = acceptor.accept().unwrap().unwrap();
+            turned.hear(([127, 0, 0, 1], 1).into(), &accepted.client_hello());
+            *turned.0.lock().unwrap()
+        };
+        let turned = TurnedAway::default();
+        let modern = || client(provider(), ELSEWHERE, Arc::new(DangerPossessionOnly), None);
+        let of_stock =
+            || client(Peers::Stock.provider(), &[&version::TLS12], Arc::new(DangerPossessionOnly), None);
+        assert_eq!(hear(&turned, modern()), None);
+        let told = hear(&turned, of_stock());
+        assert!(told.is_some());
+        assert_eq!(hear(&turned, of_stock()), told, "not again so soon");
+    }
+
     #[tokio::test]
     async fn nobody_shows_a_certificate_whose_key_he_has_not() {
         let (served, asked) = shake(gateways(key(true), true), to_gateways(key(false), Peers::Modern)).await;

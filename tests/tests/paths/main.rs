@@ -24,6 +24,7 @@
 //! | `provider` | each check of the provider's gateway, made to fail |
 //! | `rights` | who may call what, and how information systems and services connect |
 //! | `time` | what lapses and is renewed; files that change |
+//! | `soap` | SOAP messages, their attachments, and services of the other kind |
 //! | `spoiled` | messages spoiled in one thing each |
 
 mod consumer;
@@ -32,6 +33,7 @@ mod evidence;
 mod exchange;
 mod provider;
 mod rights;
+mod soap;
 mod spoiled;
 mod time;
 

@@ -1,7 +1,7 @@
 //! The operator's files: every documented default, and what is refused.
 
 use super::*;
-use saatkond_proto::id::MemberId;
+use saatkond_proto::id::{ClientId, MemberId, ServiceId};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -270,6 +270,9 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         ),
         ("timeout = \"5 s\"", "timeout = \"0 s\"", "timeout of old is 0 ms"),
         ("enabled = false", "disabled = true", "line 20"),
+        ("code = \"land\"", "code = \"land\"\nkind = \"soap\"", "SOAP service land has endpoints"),
+        ("code = \"old\"", "code = \"old\"\nversion = \"v1\"", "\"v1\" is the version of no SOAP service"),
+        ("code = \"old\"", "code = \"land\"", "has land twice"),
         (
             "connection = \"http\"",
             "connection = \"http\"\ncertificates = [\"/nonexistent.pem\"]",
@@ -279,6 +282,24 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         let found = server_refused(from, to);
         assert!(found.contains(expected), "{found}\nexpected: {expected}");
     }
+}
+
+#[test]
+fn versions_of_a_soap_service_are_services() {
+    let soap = |version: &str| {
+        let line = if version.is_empty() { String::new() } else { format!("version = \"{version}\"\n") };
+        format!("[[client.service]]\ncode = \"soap\"\nkind = \"soap\"\nurl = \"http://a/{version}\"\n{line}")
+    };
+    let text = [LAND.to_owned(), soap(""), soap("v1"), soap("v2")].concat();
+    let conf = ServerConf::from_toml(&text, Path::new("server.toml"), "DEV").unwrap();
+    let named = |code: &str, version: Option<&str>| {
+        let client: ClientId = "DEV/GOV/M2/LAND".parse().unwrap();
+        let id = ServiceId { version: version.map(str::to_owned), ..client.service(code) };
+        conf.service(&id).map(|service| service.url.clone())
+    };
+    assert_eq!(named("soap", None).as_deref(), Some("http://a/"));
+    assert_eq!(named("soap", Some("v2")).as_deref(), Some("http://a/v2"));
+    assert_eq!((named("soap", Some("v3")), named("land", Some("v1"))), (None, None));
 }
 
 #[test]

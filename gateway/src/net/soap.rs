@@ -5,7 +5,7 @@
 
 use super::body::{BodyError, Incoming, Outgoing};
 use super::message::{self, Attachment, Outbound, PartHead};
-use crate::messagelog::{Spool, SpoolError};
+use crate::messagelog::{Spool, SpoolError, Spooled};
 use bytes::Bytes;
 use saatkond_proto::fault::{Code, Fault, Leaf, Origin, Side};
 use saatkond_proto::limits;
@@ -248,6 +248,29 @@ impl Letter {
         Err(Fault::new(Leaf::InternalError, detail).at(Side::Peer))
     }
 
+    /// Refuses a message that the boundary it came with would cut otherwise than it was signed: the boundary stands in an
+    /// unsigned header, and a service must see the parts that the signature covers. Ours: X-Road 7.8 does not look.
+    ///
+    /// # Errors
+    /// [`Fault`] with `invalid_request`, or of the spool.
+    pub async fn refuse_hidden_parts(&self, attachments: &[Attachment]) -> Result<(), Fault> {
+        let Some(boundary) = boundary_of(&self.content_type) else { return Ok(()) };
+        let delimiter = format!("\n--{boundary}");
+        let mut hides =
+            begins_a_part(&delimiter, &Spooled::from_bytes(self.envelope.bytes().to_vec().into())).await;
+        for attachment in attachments {
+            if matches!(hides, Ok(false)) {
+                hides = begins_a_part(&delimiter, &attachment.body).await;
+            }
+        }
+        if hides.map_err(message::unspooled)? {
+            let detail =
+                "a part of the message holds a line that the multipart's boundary would make another part of";
+            return Err(Fault::new(Leaf::InvalidRequest, detail).at(Side::Peer));
+        }
+        Ok(())
+    }
+
     /// The HTTP content type and body for an information system; the body is added to `outgoing`.
     ///
     /// # Errors
@@ -275,6 +298,22 @@ impl Letter {
         }
         Ok((self.content_type.clone(), outgoing.bytes(writer.close())))
     }
+}
+
+/// Whether a line of `body` begins with the delimiter, which has the line break in front.
+async fn begins_a_part(delimiter: &str, body: &Spooled) -> Result<bool, SpoolError> {
+    let finder = memchr::memmem::Finder::new(delimiter);
+    // A body begins on a line of its own; what a piece ends with may go on in the next.
+    let mut seen = b"\n".to_vec();
+    let mut reader = body.reader();
+    while let Some(piece) = reader.next().await? {
+        seen.extend_from_slice(&piece);
+        if finder.find(&seen).is_some() {
+            return Ok(true);
+        }
+        seen.drain(..seen.len().saturating_sub(delimiter.len()));
+    }
+    Ok(false)
 }
 
 //------------ Unread --------------------------------------------------------
@@ -322,4 +361,36 @@ impl Unread {
 pub fn by_client(code: Code, detail: String) -> Fault {
     let code = Code::Foreign(code.text(Origin::Client));
     Fault { code, ..Fault::new(Leaf::InvalidMessage, detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messagelog::Bounds;
+    use crate::testbed::TestDir;
+
+    #[tokio::test]
+    async fn a_delimiter_is_seen_wherever_a_line_begins_with_it() {
+        let dir = TestDir::new("soap-hidden");
+        let bounds = Bounds { memory: 4, body_max: 1 << 20, files_max: 1 << 20 };
+        let spool = Spool::open(&dir.0, bounds).unwrap();
+        for (body, expected) in [
+            (&b"--b1\r\nContent-Type: a/b\r\n\r\nhidden"[..], true),
+            (b"text\r\n--b1--", true),
+            (b"text\n--b1", true),
+            (b"text --b1 in a line", false),
+            (b"text\r\n-b1", false),
+            (b"", false),
+        ] {
+            let mut writer = spool.writer();
+            for byte in body {
+                writer.write(&[*byte]).await.unwrap();
+            }
+            let spooled = writer.finish().await.unwrap();
+            let shown = String::from_utf8_lossy(body);
+            assert_eq!(begins_a_part("\n--b1", &spooled).await.unwrap(), expected, "from the spool: {shown}");
+            let memory = Spooled::from_bytes(body.to_vec().into());
+            assert_eq!(begins_a_part("\n--b1", &memory).await.unwrap(), expected, "from memory: {shown}");
+        }
+    }
 }

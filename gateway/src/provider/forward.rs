@@ -61,6 +61,7 @@ pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<An
         Question::Soap(asked) => {
             let make = |place: &Place| soap_request(asked, request.attachments(), place);
             let answered = async {
+                asked.letter.refuse_hidden_parts(request.attachments()).await?;
                 let (connection, answer) = call(gateway, permitted, &service.url, make).await?;
                 receive_soap(gateway, connection, answer, service.timeout).await
             };

@@ -34,7 +34,8 @@ pub(super) fn origin_form(target: &str) -> Result<&str, RestError> {
     if path.split('/').any(is_hidden_dots) {
         return Err(malformed("encoded dot segment"));
     }
-    if !query.bytes().all(|b| stands_in_uri(b) || !b.is_ascii()) || !escapes_hold(query) {
+    let may_stand = |c: char| u8::try_from(c).map_or(true, |b| stands_in_uri(b) || b > 0x9f);
+    if !query.chars().all(may_stand) || !escapes_hold(query) {
         return Err(malformed("character that no query may have"));
     }
     Ok(inside)

@@ -457,3 +457,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_control_character_beyond_ascii_stands_in_no_target() {
+    let headers = Headers::from_latin1([(&b"X-Road-Client"[..], &b"DEV/GOV/M1/S"[..])]);
+    let ask =
+        |target: &str| Request::from_information_system("GET", target, &headers, "request-id", "fallback-id");
+    assert!(ask("/r1/DEV/GOV/M2/S/land?x=\u{e4}").is_ok());
+    assert!(ask("/r1/DEV/GOV/M2/S/land?x=\u{9d}").is_err(), "no peer reads a block with it");
+}

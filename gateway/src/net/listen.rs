@@ -144,7 +144,7 @@ pub enum Speech {
         /// Who hears what a client offers before it is answered, where somebody wants to.
         hears: Option<Arc<TurnedAway>>,
     },
-    /// Nothing for now: connections are closed at once.
+    /// No word: connections are closed at once, as while we have no key.
     Nothing,
 }
 

@@ -6,7 +6,8 @@ use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::message::endpoint::{Endpoint, normal_path};
 use saatkond_proto::message::rest::Method;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What this server offers: one immutable picture of `server.toml`.
@@ -53,6 +54,8 @@ pub struct Service {
     pub url: String,
     /// What it speaks.
     pub kind: ServiceKind,
+    /// Where it is described; never of a [`ServiceKind::Rest`] service.
+    pub description: Option<Description>,
     /// From request to the end of its answer's head.
     pub timeout: Duration,
     /// Whether its TLS certificate must be one of the client's; always false for `http` URLs.
@@ -76,11 +79,31 @@ pub enum ServiceKind {
     Soap,
 }
 
+/// Where a service's WSDL or OpenAPI document is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Description {
+    /// From here, `http://…` or `https://…`.
+    Url(String),
+    /// From this file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url),
+            Self::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
 /// A part of a service, and who may call it.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// Method and path pattern.
     pub endpoint: Endpoint,
+    /// Whether the service's description lists it.
+    pub is_generated: bool,
     /// Who may call it.
     pub allow: Vec<Subject>,
 }

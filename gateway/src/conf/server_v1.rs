@@ -3,7 +3,9 @@
 //! The file is watched: a change is taken over whole within seconds, without a restart; a file that is refused leaves the
 //! earlier one in force.
 
-use super::server::{Client, Connection, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject};
+use super::server::{
+    Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
+};
 use super::units::{Span, span};
 use super::{ConfError, line_of, read};
 use rustls::pki_types::CertificateDer;
@@ -73,6 +75,9 @@ pub struct WrittenService {
     /// `rest`, `openapi` or `soap`. Default: `rest`.
     #[serde(default)]
     pub kind: Kind,
+    /// Where its WSDL (`soap`) or OpenAPI document (`openapi`) is read: an HTTP or HTTPS URL, or a file relative to this
+    /// one. Other kinds have none. Default: none.
+    pub description: Option<Spanned<String>>,
     /// From request to the head of its answer. Default: `60 s`.
     #[serde(default = "default_timeout", deserialize_with = "span")]
     pub timeout: Duration,
@@ -115,6 +120,10 @@ pub struct WrittenEndpoint {
     pub method: Spanned<String>,
     /// Path pattern: `*` stands for anything without a slash, `**` for anything. Required.
     pub path: String,
+    /// Whether the description lists it: `saatkond services refresh` then takes it out with the description's. Default:
+    /// `false`.
+    #[serde(default)]
+    pub generated: bool,
     /// Who may call it. Default: `[]`.
     #[serde(default)]
     pub allow: Vec<Spanned<WrittenSubject>>,
@@ -309,6 +318,7 @@ impl Check<'_> {
                     method: self.method(&endpoint.method)?,
                     path: PathGlob::new(endpoint.path.as_str()),
                 },
+                is_generated: endpoint.generated,
                 allow: self.subjects(&endpoint.allow, groups)?,
             });
         }
@@ -321,6 +331,7 @@ impl Check<'_> {
                 Kind::OpenApi => ServiceKind::OpenApi,
                 Kind::Soap => ServiceKind::Soap,
             },
+            description: self.description(written)?,
             timeout: written.timeout,
             verify_tls,
             disabled: (!written.enabled).then(|| written.notice.clone()),
@@ -343,6 +354,32 @@ impl Check<'_> {
                 Err(self.refuse(version, "version", text, None))
             }
             version => Ok(version.as_ref().map(|v| v.get_ref().clone())),
+        }
+    }
+
+    /// Where a service is described, which only one that has a language for it is.
+    fn description(&self, written: &WrittenService) -> Result<Option<Description>, ConfError> {
+        let Some(place) = &written.description else { return Ok(None) };
+        let text = place.get_ref();
+        let refuse = |why: &str, hint| self.refuse(place, "description", format!("{text:?} {why}"), hint);
+        if matches!(written.kind, Kind::Rest) {
+            let hint = "write kind = \"openapi\" if this is an OpenAPI document, \"soap\" if it is a WSDL";
+            return Err(refuse("describes a service of kind rest", Some(hint)));
+        }
+        if !text.contains("://") {
+            let file = self.file.parent().unwrap_or(Path::new("")).join(text);
+            let is_file = !text.is_empty();
+            return is_file
+                .then_some(Some(Description::File(file)))
+                .ok_or_else(|| refuse("names no file", None));
+        }
+        let url: http::Uri = text.parse().map_err(|_| refuse("is no URL", None))?;
+        if url.host().unwrap_or_default().is_empty() || text.contains(['@', '#']) {
+            return Err(refuse("must have a host and may have neither user nor fragment", None));
+        }
+        match url.scheme_str() {
+            Some("http" | "https") => Ok(Some(Description::Url(text.clone()))),
+            _ => Err(refuse("must begin with http:// or https://, or be the path of a file", None)),
         }
     }
 

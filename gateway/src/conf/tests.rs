@@ -274,6 +274,22 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         ("code = \"old\"", "code = \"old\"\nversion = \"v1\"", "\"v1\" is the version of no SOAP service"),
         ("code = \"old\"", "code = \"land\"", "has land twice"),
         (
+            "code = \"old\"",
+            "code = \"old\"\ndescription = \"http://a/api.yaml\"",
+            "line 18: description: \"http://a/api.yaml\" describes a service of kind rest",
+        ),
+        ("code = \"old\"", "code = \"old\"\nkind = \"openapi\"\ndescription = \"\"", "\"\" names no file"),
+        (
+            "code = \"old\"",
+            "code = \"old\"\nkind = \"openapi\"\ndescription = \"ftp://a/api.yaml\"",
+            "must begin with http:// or https://, or be the path of a file",
+        ),
+        (
+            "code = \"old\"",
+            "code = \"old\"\nkind = \"soap\"\ndescription = \"http://u@a/?wsdl\"",
+            "may have neither user nor fragment",
+        ),
+        (
             "connection = \"http\"",
             "connection = \"http\"\ncertificates = [\"/nonexistent.pem\"]",
             "cannot read /nonexistent.pem",
@@ -282,6 +298,24 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         let found = server_refused(from, to);
         assert!(found.contains(expected), "{found}\nexpected: {expected}");
     }
+}
+
+#[test]
+fn a_description_is_a_url_or_a_file_beside_the_server_file() {
+    let described = |kind: &str, place: &str| {
+        let lines = format!("code = \"old\"\nkind = \"{kind}\"\ndescription = \"{place}\"");
+        let text = LAND.replace("code = \"old\"", &lines);
+        let conf = ServerConf::from_toml(&text, Path::new("/etc/saatkond/server.toml"), "DEV").unwrap();
+        let client: ClientId = "DEV/GOV/M2/LAND".parse().unwrap();
+        assert_eq!(conf.service(&client.service("land")).unwrap().description, None);
+        conf.service(&client.service("old")).unwrap().description.clone().unwrap()
+    };
+    let url = "https://is:8443/land?wsdl";
+    assert_eq!(described("soap", url), Description::Url(url.to_owned()));
+    let file = described("openapi", "api/land.yaml");
+    assert_eq!(file, Description::File("/etc/saatkond/api/land.yaml".into()));
+    assert_eq!(file.to_string(), "/etc/saatkond/api/land.yaml");
+    assert_eq!(described("soap", "/srv/land.wsdl"), Description::File("/srv/land.wsdl".into()));
 }
 
 #[test]

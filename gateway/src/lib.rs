@@ -3,8 +3,8 @@
 //! A room may use only rooms to its left:
 //!
 //! ```text
-//! proto │ conf clock → keys world messagelog → net → consumer   provider → jobs → admin → main
-//!                                                (do not know each other)
+//! proto │ conf clock → keys world messagelog → net → embassy → consumer   provider → jobs → admin → main
+//!                                                          (do not know each other)
 //! ```
 //!
 //! | room | what it does |
@@ -15,6 +15,7 @@
 //! | [`world`] | what we believe now: one immutable picture, swapped whole |
 //! | [`messagelog`] | makes what happened durable before anyone is told |
 //! | [`net`] | sockets, TLS, pools and deadlines |
+//! | [`embassy`] | what we know of sites and copies |
 //! | [`consumer`] | our information system asks |
 //! | [`provider`] | another gateway asks |
 //! | [`jobs`] | what the gateway does unasked |
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod conf;
 pub mod consumer;
 pub mod demo;
+pub mod embassy;
 pub mod jobs;
 pub mod keys;
 pub mod manual;
@@ -39,6 +41,7 @@ pub mod world;
 
 use clock::Clock;
 use conf::Conf;
+use embassy::Embassy;
 use keys::Keys;
 use messagelog::{MessageLog, Spool};
 use net::listen::{Listener, Stop};
@@ -66,6 +69,8 @@ pub struct Gateway {
     pub peer_statuses: PeerStatuses,
     /// Connections to others.
     pub net: Net,
+    /// What we know of sites and copies.
+    pub embassy: Embassy,
 }
 
 impl Gateway {

@@ -96,6 +96,7 @@ impl Instance {
             },
             ocsp_fetch_interval: file.ocsp_fetch_interval.0,
             check_next_update: file.check_next_update,
+            continuity: None,
         };
         let mut instance = Self { file, shared, private, options, notes: Vec::new() };
         instance.check_times()?;

@@ -11,6 +11,7 @@
 //! | [`signature`] | PR-SIGDOC, XAdES | what a signature covers, and whether it holds |
 //! | [`trust`] | RFC 5280, 6960, 3161 | whether a certificate may be believed at a given second |
 //! | [`globalconf`] | PR-GCONF | the instance's phone book and list of trusted services |
+//! | [`continuity`] | ours | sites, registers, and which copy may do what |
 //! | [`container`] | ASiC-E | a message and its proof as one file |
 //! | [`fault`] | PR-MESS §2.7 | every error code a gateway may utter |
 //! | [`xml`], [`der`], [`crypto`], [`time`], [`limits`] | | what the above stand on |
@@ -25,6 +26,7 @@
 //! publishes a document of its own, that is named: PR-REST, PR-MESS, PR-MESSTRANSP, PR-SIGDOC, PR-GCONF.
 
 pub mod container;
+pub mod continuity;
 pub mod crypto;
 pub mod der;
 pub mod fault;

@@ -5,6 +5,7 @@ use super::ocsp;
 use crate::Gateway;
 use crate::clock::Clock;
 use crate::conf::{Conf, ConfError, ServerConf};
+use crate::embassy::Embassy;
 use crate::keys::{Keys, KeysError};
 use crate::messagelog::{Bounds, LogError, MessageLog, Policy, Spool, SpoolError};
 use crate::net::{Net, random};
@@ -120,6 +121,7 @@ impl Opened {
         );
         Gateway {
             net: Net::new(&conf),
+            embassy: Embassy::default(),
             peer_statuses: PeerStatuses::new(PEER_CERTIFICATES_MAX),
             world: Arc::new(WorldCell::new(world)),
             conf,

@@ -6,6 +6,7 @@ use super::options::Options;
 use super::picture::Picture;
 use super::private::PrivateParams;
 use super::shared::{GlobalGroup, Member, MemberClass, SecurityServer, SharedParams};
+use crate::continuity::Policy;
 use crate::id::{ClientId, MemberId, ServerId};
 use crate::time::UnixTime;
 use crate::trust::{ApprovedCa, Certificate, OcspPolicy};
@@ -221,6 +222,12 @@ impl GlobalConf {
     #[must_use]
     pub const fn monitoring_client(&self) -> Option<&ClientId> {
         self.options.monitoring_client.as_ref()
+    }
+
+    /// What the own instance has decided about its sites and registers; `None` where it has none.
+    #[must_use]
+    pub fn continuity(&self) -> Option<&Policy> {
+        self.options.continuity.as_deref()
     }
 
     /// The servers on which a client is registered, or that it owns.

@@ -5,7 +5,9 @@
 use super::directory::Content;
 use super::read::{Fields, ParamsError, admit_part, boolean, client_id, simple, value};
 use super::write::Sheet;
+use crate::continuity::Policy;
 use crate::id::ClientId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the optional parts say, or their defaults.
@@ -17,6 +19,8 @@ pub struct Options {
     pub ocsp_fetch_interval: Duration,
     /// Whether a `nextUpdate` that has passed spoils an OCSP response (`NEXTUPDATE`): yes.
     pub check_next_update: bool,
+    /// Sites and registers (`CONTINUITY-PARAMETERS`).
+    pub continuity: Option<Arc<Policy>>,
 }
 
 impl Default for Options {
@@ -25,6 +29,7 @@ impl Default for Options {
             monitoring_client: None,
             ocsp_fetch_interval: Duration::from_secs(1200),
             check_next_update: true,
+            continuity: None,
         }
     }
 }

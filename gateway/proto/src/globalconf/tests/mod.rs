@@ -164,6 +164,7 @@ fn draft(version: u8) -> (Draft, Vec<Vec<u8>>) {
     let options = Options {
         monitoring_client: Some(member("M1").client()),
         check_next_update: false,
+        continuity: None,
         ..Options::default()
     };
     let mut documents =

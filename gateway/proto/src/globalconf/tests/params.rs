@@ -248,6 +248,7 @@ fn options_survive_and_have_defaults() {
         monitoring_client: Some(member("M1").subsystem("MON")),
         ocsp_fetch_interval: Duration::from_secs(900),
         check_next_update: false,
+        continuity: None,
     };
     let mut read = Options::default();
     for (content, bytes) in options.to_parts() {

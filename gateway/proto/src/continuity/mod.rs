@@ -1,0 +1,21 @@
+//! Home or embassy: which copy of a register may do what, and what is said about it.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`policy`] | the signed part: sites, registers and operators |
+//! | [`class`] | what a class of data allows where |
+//! | [`access`] | whether a call reads or writes |
+//! | [`header`] | the names `X-Road-Cont-*`, and how their values are written |
+//! | [`staleness`] | whether a copy is fresh enough to answer |
+//!
+//! Ours: X-Road knows nothing of this. Its servers store the part and ignore it, sign the headers and pass them on.
+
+pub mod access;
+pub mod class;
+pub mod header;
+pub mod policy;
+pub mod staleness;
+
+pub use access::{Access, ServiceAccess, access};
+pub use class::{Class, Jurisdiction, Role, Use};
+pub use policy::{Operator, Policy, Register, Site};

@@ -11,7 +11,7 @@ use saatkond::messagelog::reader::Found;
 use saatkond::net::Doors;
 use saatkond::net::listen::{Listener, Stopper, stop};
 use saatkond::world::World;
-use saatkond_proto::globalconf::{GlobalConf, SharedParams, layout};
+use saatkond_proto::globalconf::{GlobalConf, Instance, SharedParams, layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -143,6 +143,11 @@ impl Site {
 
     /// Lets it believe something else of the instance than it fetched: what our own tools would not publish.
     pub fn believe(&self, change: impl FnOnce(&mut SharedParams)) {
+        self.believe_all(|instances| change(&mut instances[0].shared));
+    }
+
+    /// As [`Site::believe`], of all instances; its own is the first.
+    pub fn believe_all(&self, change: impl FnOnce(&mut Vec<Instance>)) {
         let mut files = BTreeMap::new();
         let stored = self.gateway.conf.globalconf_dir();
         for folder in [stored.clone(), stored.join("DEV")] {
@@ -154,7 +159,7 @@ impl Site {
             }
         }
         let mut instances = layout::load(&files).unwrap().instances;
-        change(&mut instances[0].shared);
+        change(&mut instances);
         let (gateway, world) = (&self.gateway, self.gateway.world());
         gateway.world.swap(World::new(
             &gateway.conf.server,

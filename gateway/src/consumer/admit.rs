@@ -42,11 +42,7 @@ pub async fn admit<'a>(
 ) -> Result<(Question, Following<'a>), Fault> {
     let now = gateway.now();
     let Exchange { head, body, caller } = asked;
-    // Before all else, whatever is asked. Seen: message-path §1.2.
-    if !world.conf.is_valid_at(now) {
-        let detail = format!("the global configuration expired at {}", world.conf.expires());
-        return Err(Fault::new(Leaf::GlobalConfOutdated, detail));
-    }
+    is_current(gateway, world)?;
     let is_rest = head.target.starts_with("/r1/");
     if !is_rest && head.method != "POST" {
         let detail = format!("Must use POST request method instead of {}", head.method);
@@ -65,6 +61,18 @@ pub async fn admit<'a>(
     };
     may_ask(gateway, world, question.client(), caller)?;
     Ok((question, following))
+}
+
+/// Whether the global configuration holds: asked before all else, whatever is asked. Seen: message-path §1.2.
+///
+/// # Errors
+/// [`Fault`] with `global_conf_outdated`.
+pub(super) fn is_current(gateway: &Gateway, world: &World) -> Result<(), Fault> {
+    if world.conf.is_valid_at(gateway.now()) {
+        return Ok(());
+    }
+    let detail = format!("the global configuration expired at {}", world.conf.expires());
+    Err(Fault::new(Leaf::GlobalConfOutdated, detail))
 }
 
 fn rest(gateway: &Gateway, head: &RequestHead, request_id: &str) -> Result<Request, Fault> {

@@ -2,6 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`local`] | questions that the gateway answers by itself |
 //! | [`mod@admit`] | which information system is this, and may it speak for that subsystem |
 //! | [`mod@resolve`] | where to knock, in which order |
 //! | [`mod@send`] | sign, record, hand over; when a call may go to another door |
@@ -10,6 +11,7 @@
 
 pub mod admit;
 pub mod check;
+pub mod local;
 pub mod reply;
 pub mod resolve;
 pub mod send;
@@ -80,7 +82,10 @@ async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
     let telling = dialect.clone();
     let exchange = async move {
         let mut account = Account::new("consumer");
-        let answered = ask(&gateway, &mut asked, &mut account).await;
+        let answered = match local::answer(&gateway, &asked.head) {
+            Some(answered) => answered,
+            None => ask(&gateway, &mut asked, &mut account).await,
+        };
         asked.body.discard();
         let response = answered.and_then(Reply::into_response);
         let (response, code) = match response {

@@ -56,6 +56,12 @@ fn soap(letter: &Letter, attachments: &[Attachment]) -> Result<Reply, Fault> {
 }
 
 impl Reply {
+    /// A document that the gateway made itself.
+    pub(super) fn document(content_type: &'static str, document: String) -> Self {
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))].into_iter().collect();
+        Self { status: StatusCode::OK, headers, body: Outgoing::sized().bytes(document) }
+    }
+
     /// As HTTP carries it.
     ///
     /// # Errors

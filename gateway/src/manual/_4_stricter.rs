@@ -99,4 +99,4 @@
 //!
 //! # What this version does not speak
 //!
-//! Metaservices (`listMethods` and its like) are unknown services here.
+//! Metaservices of a provider (`listMethods` and its like) are unknown services here; `listClients` is answered.

@@ -20,6 +20,7 @@
 //! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
 //! | `consumer` | each check of the consumer's gateway, made to fail |
 //! | `doors` | when a call goes to another door, and when not |
+//! | `meta` | listClients, listMethods and their like |
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
 //! | `rights` | who may call what, and how information systems and services connect |
@@ -31,6 +32,7 @@ mod consumer;
 mod doors;
 mod evidence;
 mod exchange;
+mod meta;
 mod provider;
 mod rights;
 mod soap;

@@ -1,5 +1,7 @@
-//! What two information systems say to each other.
+//! What two information systems say to each other, and what gateways say of themselves.
 
 pub mod endpoint;
+mod json;
+pub mod meta;
 pub mod rest;
 pub mod soap;

@@ -1,5 +1,6 @@
 //! Errors as an information system sees them. Spec: message-path §1.4.5.
 
+use crate::message::json::quote;
 use crate::xml::escape;
 
 /// The HTTP status under which an information system is told a fault code.
@@ -44,25 +45,6 @@ fn to_xml(code: &str, message: &str, detail: Option<&str>) -> String {
 fn to_json(code: &str, message: &str, detail: Option<&str>) -> String {
     let detail = detail.map_or_else(|| "null".to_owned(), quote);
     format!("{{\"type\":{},\"message\":{},\"detail\":{detail}}}", quote(code), quote(message))
-}
-
-/// Writes a JSON string.
-fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// A value for an HTTP header line: control characters, line ends and all, become spaces.

@@ -7,6 +7,7 @@ use super::codec::{Attachment, Stamp};
 use super::reader::Found;
 use super::{LogError, stamp};
 use saatkond_proto::container::{self, BatchStamp, ContainerError, Evidence};
+use saatkond_proto::signature::batch::ChainTree;
 use saatkond_proto::signature::{self, FormError};
 use std::borrow::Cow;
 use std::fs::File;
@@ -44,17 +45,18 @@ pub enum ExportError {
 pub(super) fn write<W: Write>(
     dir: &Path,
     found: &Found,
-    stamp: Option<&Stamp>,
+    stamped: Option<&Stamped>,
     sink: W,
 ) -> Result<W, ExportError> {
     let message = &found.message;
     let mut signature: Cow<'_, [u8]> = Cow::Borrowed(&message.proof.signature);
     let chain;
     let mut batch = None;
-    if let Some(stamp) = stamp {
+    if let Some(stamped) = stamped {
+        let stamp = &stamped.stamp;
         match &stamp.result {
             Some(result) => {
-                chain = chain_of(found, stamp, result)?;
+                chain = stamped.chain_to(found.number, result)?;
                 batch =
                     Some(BatchStamp { token: &stamp.token, hash_chain_result: result, hash_chain: &chain });
             }
@@ -88,14 +90,31 @@ pub(super) fn write<W: Write>(
     Ok(container::write(sink, &evidence, attachments)?)
 }
 
-/// The chain from the time-stamp to this message, made anew from the digests that the stamp covers.
-fn chain_of(found: &Found, stamp: &Stamp, result: &[u8]) -> Result<Vec<u8>, ExportError> {
-    let not_covered =
-        || ExportError::NotCovered { number: found.number, stamp: found.stamp.unwrap_or_default() };
-    let place = stamp.covers.iter().position(|(n, _)| *n == found.number).ok_or_else(not_covered)?;
-    let mut chains = stamp::chains(&stamp.covers).ok_or_else(not_covered)?;
-    if chains.result != result || place >= chains.chains.len() {
-        return Err(not_covered());
+/// A time-stamp record and the hash tree under it, made once for all messages that it covers.
+#[derive(Debug)]
+pub(super) struct Stamped {
+    number: u64,
+    stamp: Stamp,
+    /// `None` for a time-stamp over one signature value.
+    tree: Option<ChainTree>,
+}
+
+impl Stamped {
+    pub(super) fn new(number: u64, stamp: Stamp) -> Self {
+        let tree = stamp.result.as_ref().and_then(|_| stamp::tree(&stamp.covers));
+        Self { number, stamp, tree }
     }
-    Ok(chains.chains.swap_remove(place))
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The chain from the time-stamp to this message.
+    fn chain_to(&self, number: u64, result: &[u8]) -> Result<Vec<u8>, ExportError> {
+        let place = self.stamp.covers.iter().position(|(n, _)| *n == number);
+        let tree = self.tree.as_ref().filter(|tree| tree.result() == result);
+        tree.zip(place)
+            .and_then(|(tree, place)| tree.chain(place))
+            .ok_or(ExportError::NotCovered { number, stamp: self.number })
+    }
 }

@@ -1,17 +1,24 @@
 //! Looks into a log without disturbing it: beside the process that writes it, or where no process does.
 
 use super::codec::{Content, Message, Stamp};
+use super::export::Stamped;
 use super::index::Index;
 use super::{LogError, export, store};
+use std::collections::VecDeque;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A log as it was when it was opened.
 #[derive(Debug)]
 pub struct LogReader {
     dir: PathBuf,
     index: Index,
+    stamps: Mutex<VecDeque<Arc<Stamped>>>,
 }
+
+/// Time-stamps whose hash trees are kept; one over 10 000 messages takes 3 MiB.
+const STAMPS_KEPT: usize = 4;
 
 /// A message in the log, with its number and what stamps it.
 #[derive(Debug, Clone)]
@@ -31,7 +38,7 @@ impl LogReader {
     /// [`LogError::Disk`], [`LogError::Damaged`].
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         let (index, _) = store::scan(dir)?;
-        Ok(Self { dir: dir.to_owned(), index })
+        Ok(Self { dir: dir.to_owned(), index, stamps: Mutex::default() })
     }
 
     /// The numbers of all records, ascending; messages and time-stamps.
@@ -90,10 +97,24 @@ impl LogReader {
     /// # Errors
     /// [`export::ExportError`].
     pub fn export<W: Write + Seek>(&self, found: &Found, sink: W) -> Result<W, export::ExportError> {
-        let stamp = match found.stamp {
-            Some(number) => self.stamp(number)?,
+        let stamped = match found.stamp {
+            Some(number) => self.stamped(number)?,
             None => None,
         };
-        export::write(&self.dir, found, stamp.as_ref(), sink)
+        export::write(&self.dir, found, stamped.as_deref(), sink)
+    }
+
+    /// A time-stamp with its hash tree; the last ones are kept, for neighbours share them.
+    pub(super) fn stamped(&self, number: u64) -> Result<Option<Arc<Stamped>>, LogError> {
+        let kept = || self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stamped) = kept().iter().find(|s| s.number() == number) {
+            return Ok(Some(Arc::clone(stamped)));
+        }
+        let Some(stamp) = self.stamp(number)? else { return Ok(None) };
+        let stamped = Arc::new(Stamped::new(number, stamp));
+        let mut kept = kept();
+        kept.truncate(STAMPS_KEPT - 1);
+        kept.push_front(Arc::clone(&stamped));
+        Ok(Some(stamped))
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Content, LogError, Message, MessageLog, Stamp};
 use saatkond_proto::crypto::DigestAlgorithm;
-use saatkond_proto::signature::batch::{self, SIGNATURES};
+use saatkond_proto::signature::batch::{self, ChainTree, SIGNATURES};
 use saatkond_proto::signature::{self, PartDigest};
 use saatkond_proto::time::UnixTime;
 use std::sync::PoisonError;
@@ -55,15 +55,15 @@ impl StampOrder {
     }
 }
 
-/// The hash chains of a time-stamp over these signature documents.
-pub(super) fn chains(covers: &[(u64, Vec<u8>)]) -> Option<batch::Chains> {
+/// The hash tree of a time-stamp over these signature documents; `None` for fewer than two.
+pub(super) fn tree(covers: &[(u64, Vec<u8>)]) -> Option<ChainTree> {
     let part = |digest: &Vec<u8>| PartDigest {
         name: SIGNATURES.to_owned(),
         algorithm: DigestAlgorithm::Sha512,
         digest: digest.clone(),
     };
-    let leaves: Vec<Vec<PartDigest>> = covers.iter().map(|(_, digest)| vec![part(digest)]).collect();
-    batch::build(batch::Kind::Timestamp, &leaves)
+    let leaves = covers.iter().map(|(_, digest)| vec![part(digest)]).collect();
+    ChainTree::over(batch::Kind::Timestamp, leaves)
 }
 
 impl MessageLog {
@@ -86,7 +86,7 @@ impl MessageLog {
                 (DigestAlgorithm::Sha512.digest(&value), None)
             }
             _ => {
-                let result = chains(&covers).ok_or_else(|| unreadable("no hash chain"))?.result;
+                let result = tree(&covers).ok_or_else(|| unreadable("no hash chain"))?.result();
                 (DigestAlgorithm::Sha512.digest(&result), Some(result))
             }
         };

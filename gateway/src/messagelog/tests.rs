@@ -537,3 +537,32 @@ async fn messages_are_refused_when_stamping_has_failed_for_too_long() {
     log.set_timestamper_known(true);
     assert_eq!(log.record(item("known")).await.unwrap().number(), 3);
 }
+
+#[tokio::test]
+async fn neighbours_share_the_hash_tree_of_their_time_stamp() {
+    let dir = TestDir::new("tree");
+    let log = open(&dir.0);
+    for query in ["a", "b", "c"] {
+        log.record(item(query)).await.unwrap();
+    }
+    let order = log.to_stamp(10).unwrap().unwrap();
+    assert_eq!(log.record_stamp(order, b"token".to_vec(), "http://tsa").await.unwrap(), 4);
+    let reader = LogReader::open(&dir.0).unwrap();
+    let trees = [(); 2].map(|()| reader.stamped(4).unwrap().unwrap());
+    assert!(Arc::ptr_eq(&trees[0], &trees[1]));
+    for number in 1..4 {
+        let found = reader.message(number).unwrap().unwrap();
+        let file = reader.export(&found, io::Cursor::new(Vec::new())).unwrap();
+        let mut container = saatkond_proto::container::zip::Archive::open(file).unwrap();
+        let chain = container.read("ts-hashchain.xml", 10_000).unwrap();
+        let result = container.read("ts-hashchainresult.xml", 10_000).unwrap();
+        let document = saatkond_proto::signature::PartDigest {
+            name: saatkond_proto::signature::batch::SIGNATURES.to_owned(),
+            algorithm: DigestAlgorithm::Sha512,
+            digest: found.message.signature_digest,
+        };
+        let kind = saatkond_proto::signature::batch::Kind::Timestamp;
+        let held = saatkond_proto::signature::batch::verify(kind, &result, Some(&chain), &[document]);
+        assert_eq!(held, Ok(()), "record {number}");
+    }
+}

@@ -120,12 +120,38 @@ pub struct Chains {
 /// is nothing to chain: no message, one without parts, or a single message of one part.
 #[must_use]
 pub fn build(kind: Kind, messages: &[Vec<PartDigest>]) -> Option<Chains> {
-    if messages.iter().any(Vec::is_empty) || messages.iter().map(Vec::len).sum::<usize>() < 2 {
-        return None;
-    }
-    let tree = Tree::over(&messages.iter().map(|m| leaf(m)).collect::<Vec<_>>());
+    let tree = tree_over(messages)?;
     let chains = messages.iter().enumerate().map(|(index, parts)| chain(&tree, index, parts)).collect();
     Some(Chains { result: result_document(kind, &tree.value), chains })
+}
+
+/// The hash tree of messages that are stamped or signed together, for whoever wants few of many chains.
+#[derive(Debug, Clone)]
+pub struct ChainTree {
+    kind: Kind,
+    tree: Tree,
+    messages: Vec<Vec<PartDigest>>,
+}
+
+impl ChainTree {
+    /// Builds the tree over `messages`; `None` as with [`build`].
+    #[must_use]
+    pub fn over(kind: Kind, messages: Vec<Vec<PartDigest>>) -> Option<Self> {
+        let tree = tree_over(&messages)?;
+        Some(Self { kind, tree, messages })
+    }
+
+    /// The result, as [`Chains::result`].
+    #[must_use]
+    pub fn result(&self) -> Vec<u8> {
+        result_document(self.kind, &self.tree.value)
+    }
+
+    /// The chain of one message, as in [`Chains::chains`]; `None` when there are fewer.
+    #[must_use]
+    pub fn chain(&self, index: usize) -> Option<Vec<u8>> {
+        self.messages.get(index).map(|parts| chain(&self.tree, index, parts))
+    }
 }
 
 /// The value that stands for a message in the tree: its part's digest, or the step of its parts.
@@ -182,7 +208,15 @@ fn digest_list<'d>(values: impl IntoIterator<Item = (DigestAlgorithm, &'d [u8])>
     }))
 }
 
+fn tree_over(messages: &[Vec<PartDigest>]) -> Option<Tree> {
+    if messages.iter().any(Vec::is_empty) || messages.iter().map(Vec::len).sum::<usize>() < 2 {
+        return None;
+    }
+    Some(Tree::over(&messages.iter().map(|m| leaf(m)).collect::<Vec<_>>()))
+}
+
 /// A hash tree in the shape of RFC 6962, with SHA-512 throughout.
+#[derive(Debug, Clone)]
 struct Tree {
     value: Vec<u8>,
     leaves: usize,

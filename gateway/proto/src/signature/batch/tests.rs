@@ -151,7 +151,10 @@ fn every_chain_proves_its_message_and_no_other() {
             assert_eq!(count, 1);
             continue;
         };
+        let tree = ChainTree::over(Kind::Signature, messages.clone()).unwrap();
+        assert_eq!((tree.result(), tree.chain(count)), (chains.result.clone(), None));
         for (i, chain) in chains.chains.iter().enumerate() {
+            assert_eq!(tree.chain(i).as_ref(), Some(chain), "message {i} of {count}");
             let check = |parts: &[PartDigest]| verify(Kind::Signature, &chains.result, Some(chain), parts);
             assert_eq!(check(&messages[i]), Ok(()), "message {i} of {count}");
             assert_eq!(parts_named(chain).unwrap(), messages[i]);

@@ -7,13 +7,17 @@
 //! | [`access`] | whether a call reads or writes |
 //! | [`header`] | the names `X-Road-Cont-*`, and how their values are written |
 //! | [`staleness`] | whether a copy is fresh enough to answer |
+//! | [`health`] | whether a door answers: silence, failures, pace |
+//! | [`route`] | which site is asked, without flapping; how many second attempts there may be |
 //!
 //! Ours: X-Road knows nothing of this. Its servers store the part and ignore it, sign the headers and pass them on.
 
 pub mod access;
 pub mod class;
 pub mod header;
+pub mod health;
 pub mod policy;
+pub mod route;
 pub mod staleness;
 
 pub use access::{Access, ServiceAccess, access};

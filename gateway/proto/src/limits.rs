@@ -90,3 +90,9 @@ pub const XML_NAMESPACES_MAX: usize = 32;
 pub const XML_NAME_BYTES_MAX: usize = 256;
 /// Parts of a signed configuration directory: one of shared parameters for each instance, and a handful of others.
 pub const DIRECTORY_PARTS_MAX: usize = 1024;
+/// Bytes of an order of authority: seven short lines and a signature.
+pub const ORDER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a relay note: a certificate in base64, and little else.
+pub const NOTE_BYTES_MAX: usize = 2 * CERT_BYTES_MAX;
+/// Seconds that a relay note may be old, or lie ahead of our clock: it is signed once the whole message is in.
+pub const NOTE_SECS_MAX: u64 = 300;

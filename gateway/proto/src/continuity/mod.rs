@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`policy`] | the signed part: sites, registers and operators |
 //! | [`class`] | what a class of data allows where |
+//! | [`authority`] | who leads a register now: tokens, warrants, what a site does with a write |
+//! | [`note`] | what a door signs about a call that it passes on |
 //! | [`access`] | whether a call reads or writes |
 //! | [`header`] | the names `X-Road-Cont-*`, and how their values are written |
 //! | [`staleness`] | whether a copy is fresh enough to answer |
@@ -13,9 +15,11 @@
 //! Ours: X-Road knows nothing of this. Its servers store the part and ignore it, sign the headers and pass them on.
 
 pub mod access;
+pub mod authority;
 pub mod class;
 pub mod header;
 pub mod health;
+pub mod note;
 pub mod policy;
 pub mod route;
 pub mod staleness;

@@ -95,7 +95,11 @@
 //! | ends CBC records in whatever way its Java does | open them in time that does not depend on what is in them (`net/cbc.rs` says how, and how to look) |
 //! | renegotiates | never |
 //! | does without the extended master secret (RFC 7627) when a peer has none | do not: its own Java always has it |
-//! | answers alert 40 when no certificate is shown | answer 116, in TLS 1.2 as well |
+//! | answers alert 40 when no certificate is shown, 70 to TLS 1.1 | answer 116, in TLS 1.2 as well, and 40 |
+//! | keeps sessions for 10 minutes | for 12 hours; a resumed session is asked for no certificate, and each of its messages is |
+//!
+//! What two real servers were recorded to say in a handshake is played to our port, and each difference is listed
+//! with its reason (folder `tests/tests/recorded/tls`).
 //!
 //! # What this version does not speak
 //!

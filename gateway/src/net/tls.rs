@@ -168,7 +168,7 @@ pub fn to_services(ours: Option<Arc<CertifiedKey>>) -> Arc<ClientConfig> {
     Arc::new(client(provider(), ELSEWHERE, Arc::new(DangerPossessionOnly), ours))
 }
 
-/// Takes connections of other gateways: only of those registered in the world of that moment.
+/// Takes connections of other gateways: only of those registered in the world of that moment. Spec: message-path §2.3.
 ///
 /// `authorities` are the subjects (DER names) of all approved authorities, which the handshake names; `is_registered`
 /// is asked with a leaf certificate (DER) each time one is shown in full.
@@ -184,19 +184,20 @@ pub fn from_gateways(
     peers: Peers,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let authorities = authorities.into_iter().map(DistinguishedName::from).collect();
-    let verifier = RegisteredGateways { authorities, is_registered };
+    let verifier = Callers { authorities, must_show: true, is_welcome: is_registered };
     let mut config = server(peers.provider(), peers.versions(), Arc::new(verifier), ours, tickets)?;
     config.require_ems = true;
     Ok(Arc::new(config))
 }
 
-/// Takes connections of information systems: with any certificate or none.
+/// Takes connections of information systems: with any certificate or none. Seen: message-path §1.1, §1.3.
 ///
 /// # Errors
 /// [`rustls::Error`] when the system gives no randomness for tickets.
 pub fn from_information_systems(ours: Arc<CertifiedKey>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let tickets = rustls::crypto::ring::Ticketer::new()?;
-    server(provider(), ELSEWHERE, Arc::new(AnyCaller), ours, tickets).map(Arc::new)
+    let verifier = Callers { authorities: Vec::new(), must_show: false, is_welcome: |_: &[u8]| true };
+    server(provider(), ELSEWHERE, Arc::new(verifier), ours, tickets).map(Arc::new)
 }
 
 fn client(
@@ -300,17 +301,21 @@ impl ServerCertVerifier for DangerPossessionOnly {
     }
 }
 
-//------------ RegisteredGateways --------------------------------------------
+//------------ Callers -------------------------------------------------------
 
-/// Lets in whoever shows a certificate registered for a security server. Spec: message-path §2.3.
-struct RegisteredGateways<F> {
+/// Lets in whoever shows a certificate that is welcome, and whose key he holds.
+struct Callers<F> {
+    /// Which authorities the handshake names.
     authorities: Vec<DistinguishedName>,
-    is_registered: F,
+    /// Whether one must be shown.
+    must_show: bool,
+    /// Asked with a leaf certificate.
+    is_welcome: F,
 }
 
-impl<F> std::fmt::Debug for RegisteredGateways<F> {
+impl<F> std::fmt::Debug for Callers<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegisteredGateways").finish_non_exhaustive()
+        f.debug_struct("Callers").field("must_show", &self.must_show).finish_non_exhaustive()
     }
 }
 
@@ -319,7 +324,12 @@ impl<F> std::fmt::Debug for RegisteredGateways<F> {
 #[error("the certificate is registered for no security server")]
 struct Unregistered;
 
-impl<F: Fn(&[u8]) -> bool + Send + Sync> ClientCertVerifier for RegisteredGateways<F> {
+impl<F: Fn(&[u8]) -> bool + Send + Sync> ClientCertVerifier for Callers<F> {
+    /// Without one, rustls says alert 116; X-Road says 40. Seen: message-path §2.2.
+    fn client_auth_mandatory(&self) -> bool {
+        self.must_show
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &self.authorities
     }
@@ -331,57 +341,10 @@ impl<F: Fn(&[u8]) -> bool + Send + Sync> ClientCertVerifier for RegisteredGatewa
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        if (self.is_registered)(end_entity) {
+        if (self.is_welcome)(end_entity) {
             return Ok(ClientCertVerified::assertion());
         }
         Err(CertificateError::Other(OtherError(Arc::new(Unregistered))).into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        possession_tls12(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        possession_tls13(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        schemes()
-    }
-}
-
-//------------ AnyCaller -----------------------------------------------------
-
-/// Takes any certificate whose key the caller holds, and callers without one. Seen: message-path §1.1, §1.3.
-#[derive(Debug)]
-struct AnyCaller;
-
-impl ClientCertVerifier for AnyCaller {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -484,6 +484,11 @@ async fn messages_that_hold_are_taken() {
         assert!(!opened.signature.is_empty() && opened.body == Some(b"{}".to_vec()));
     }
     assert_eq!(bench.service.asked.len(), 5);
+    // Which of its names a gateway was called by is nothing to it. Seen: message-path §2.4.
+    for host in ["localhost:5500", "elsewhere.invalid", ""] {
+        let post = Post::of(&bench.letter()).line("Host", host);
+        assert_eq!(bench.say(&post).await.code(), "", "{host}");
+    }
     // Many on one connection.
     let mut wire = asker.connect(federation, "HOME").await.unwrap();
     for _ in 0..3 {

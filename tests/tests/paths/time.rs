@@ -1,12 +1,20 @@
 //! What time does: configuration, certificates and their status lapse and are renewed; files change under a gateway.
 
 use crate::Pair;
+use rustls::HandshakeKind;
 use saatkond::jobs::Job;
 use saatkond::net::listen::stop;
+use saatkond::net::tls;
 use saatkond_tests::federation::{FRESHNESS, RENEWAL, VALIDITY};
+use saatkond_tests::peer::Told;
 use saatkond_tests::site::{ASKING, answering};
-use saatkond_tests::{Answer, Ask, Asker, Federation, Service, patiently};
+use saatkond_tests::wire::Wire;
+use saatkond_tests::{Answer, Ask, Asker, Federation, Post, Service, patiently};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -107,6 +115,39 @@ async fn a_server_that_is_registered_no_more_is_refused_on_kept_connections() {
     let heard = tax.ask(&Ask::get("land")).await;
     assert_eq!(heard.code(), "server.clientproxy.ssl_authentication_failed", "{heard:?}");
     assert_eq!(service.asked.len(), 1);
+}
+
+/// What is looked up for a resumed session is looked up with its messages: the handshake asks for no certificate.
+/// Seen: message-path §2.2.
+#[tokio::test]
+async fn a_server_that_is_registered_no_more_resumes_its_session_and_is_refused() {
+    let Pair { tax: _tax, home, service, federation } = Pair::answering(|_: &_| Answer::json("{}")).await;
+    let asker = Asker::of(&federation, "TAX");
+    let post = Post::of(&asker.draft(&Ask::get("land")).letter());
+    let config = tls::to_gateways(federation.auth("TAX").certified(&[]), tls::Peers::Modern);
+    let say = async |config: &Arc<rustls::ClientConfig>| -> std::io::Result<(HandshakeKind, Told)> {
+        let to = SocketAddr::from((federation.address("HOME"), federation.port));
+        let name = tls::server_name(&to.ip().to_string())?;
+        let tcp = TcpStream::connect(to).await?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+        let kind = stream.get_ref().1.handshake_kind().unwrap();
+        let mut wire = Wire::new(stream);
+        post.say(&mut wire).await?;
+        Ok((kind, Told::hear(&mut wire, "POST").await?))
+    };
+    let (kind, told) = say(&config).await.unwrap();
+    assert_eq!((kind, told.code().as_str()), (HandshakeKind::Full, ""), "{told:?}");
+    let (kind, told) = say(&config).await.unwrap();
+    assert_eq!((kind, told.code().as_str()), (HandshakeKind::Resumed, ""), "{told:?}");
+    federation.change_server("TAX", |server| server.certificates.clear());
+    home.run(Job::GlobalConf).await;
+    let (kind, told) = say(&config).await.unwrap();
+    let refused = "service_failed.ssl_authentication_failed";
+    assert_eq!((kind, told.code().as_str()), (HandshakeKind::Resumed, refused), "{told:?}");
+    let anew = tls::to_gateways(federation.auth("TAX").certified(&[]), tls::Peers::Modern);
+    let error = say(&anew).await.unwrap_err();
+    assert!(error.to_string().contains("CertificateUnknown"), "{error}");
+    assert_eq!(service.asked.len(), 2);
 }
 
 /// The same of the provider's: nothing is sent to who is registered no more.

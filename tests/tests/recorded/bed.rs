@@ -80,7 +80,7 @@ impl Bed {
         let provider = made
             .serve(
                 Side::Provider,
-                &provider_conf(),
+                &provider_conf(true),
                 &provider_offers(service.address),
                 expires(Circumstance::ProviderExpired),
             )
@@ -123,6 +123,30 @@ impl Bed {
     }
 }
 
+/// The provider's gateway alone: the port at which other servers knock.
+pub(crate) struct Alone {
+    /// Where they knock.
+    pub(crate) servers: SocketAddr,
+    provider: Served,
+}
+
+impl Alone {
+    /// Opens it; `stock_peers` is whether it meets unmodified servers.
+    pub(crate) async fn open(recordings: &Recordings, flavour: Flavour, stock_peers: bool) -> Self {
+        let made = Maker { recordings, flavour, responder: responder(recordings).await };
+        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let expires = NOW.plus(Duration::from_secs(86_400));
+        let provider =
+            made.serve(Side::Provider, &provider_conf(stock_peers), &provider_offers(nobody), expires).await;
+        Self { servers: provider.servers.unwrap(), provider }
+    }
+
+    /// Closes the port.
+    pub(crate) async fn close(self) {
+        self.provider.close().await;
+    }
+}
+
 //------------ the gateways --------------------------------------------------
 
 #[derive(Clone, Copy)]
@@ -157,10 +181,11 @@ fn timeouts(connect: &str) -> String {
     )
 }
 
-fn provider_conf() -> String {
+fn provider_conf(stock_peers: bool) -> String {
     format!(
         "version = 1\nserver = \"DEV/GOV/M2/SS2\"\nstate = \".\"\n[listen]\nclients = \"off\"\n\
-         servers = \"{SS2}:0\"\nocsp = \"{SS2}:0\"\nhealth = \"off\"\n{}",
+         servers = \"{SS2}:0\"\nocsp = \"{SS2}:0\"\nhealth = \"off\"\n\
+         [tls]\nstock_peers = {stock_peers}\n{}",
         timeouts("10 s")
     )
 }
@@ -169,7 +194,7 @@ fn consumer_conf(port: u16, ocsp_port: u16, connect: &str) -> String {
     format!(
         "version = 1\nserver = \"DEV/GOV/M1/SS1\"\nstate = \".\"\n[listen]\nclients = \"{SS1}:0\"\n\
          servers = \"off\"\nocsp = \"off\"\nhealth = \"off\"\n\
-         [peers]\nport = {port}\nocsp_port = {ocsp_port}\n{}",
+         [peers]\nport = {port}\nocsp_port = {ocsp_port}\n[tls]\nstock_peers = true\n{}",
         timeouts(connect)
     )
 }

@@ -12,6 +12,7 @@
 //! | [`http`] | HTTP taken apart |
 //! | [`compare`] | what differs |
 //! | [`listed`] | what may differ, and why |
+//! | [`tls`] | the same for handshakes between servers |
 
 mod bed;
 mod compare;
@@ -19,6 +20,7 @@ mod http;
 mod listed;
 mod recording;
 mod service;
+mod tls;
 
 use bed::{Bed, Circumstance};
 use compare::Difference;
@@ -127,48 +129,61 @@ async fn play_all(
             case.service = recordings.case(flavour, "http-expect").service;
         }
         let played = play(&bed, &case).await;
-        report.add(flavour, name, differences(&case, &played));
+        report.add(&format!("{}/{name}", flavour.name()), name, differences(&case, &played));
     }
     bed.close().await;
 }
 
 /// What was not expected, and which listed differences were met.
-#[derive(Default)]
 struct Report {
+    listed: &'static [Listed],
     unexpected: Vec<String>,
     met: BTreeSet<usize>,
     played: usize,
 }
 
 impl Report {
-    fn add(&mut self, flavour: Flavour, name: &str, found: Vec<Difference>) {
+    fn holding(listed: &'static [Listed]) -> Self {
+        Self { listed, unexpected: Vec::new(), met: BTreeSet::new(), played: 0 }
+    }
+
+    /// Takes what was found in a case; `place` is where it is recorded.
+    fn add(&mut self, place: &str, name: &str, found: Vec<Difference>) {
         self.played += 1;
         for Difference { what, recorded, ours } in &found {
             let covers = |listed: &Listed| {
                 listed.what.contains(&what.as_str())
                     && (listed.cases.is_empty() || listed.cases.contains(&name))
             };
-            match DIFFERENCES.iter().position(covers) {
+            match self.listed.iter().position(covers) {
                 Some(index) => drop(self.met.insert(index)),
-                None => self.unexpected.push(format!(
-                    "{}/{name}: {what}\n    recorded {recorded}\n    ours     {ours}",
-                    flavour.name()
-                )),
+                None => self
+                    .unexpected
+                    .push(format!("{place}: {what}\n    recorded {recorded}\n    ours     {ours}")),
             }
         }
-        for listed in DIFFERENCES.iter().filter(|listed| listed.cases.contains(&name)) {
+        for listed in self.listed.iter().filter(|listed| listed.cases.contains(&name)) {
             for what in listed.what.iter().filter(|what| !found.iter().any(|f| f.what == **what)) {
-                self.unexpected
-                    .push(format!("{}/{name}: {what} is listed, and does not differ", flavour.name()));
+                self.unexpected.push(format!("{place}: {what} is listed, and does not differ"));
             }
         }
+    }
+
+    /// Ends the test when anything was not expected.
+    fn close(mut self) {
+        let unmet = self.listed.iter().enumerate().filter(|(index, _)| !self.met.contains(index));
+        self.unexpected.extend(unmet.map(|(index, listed)| {
+            format!("listed difference {index} was not met: {:?} {}", listed.what, listed.reason)
+        }));
+        println!("{} cases played", self.played);
+        assert!(self.unexpected.is_empty(), "{}", self.unexpected.join("\n"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_recorded_is_what_we_say() {
     let Some(recordings) = Recordings::find() else { return };
-    let mut report = Report::default();
+    let mut report = Report::holding(&DIFFERENCES);
     for flavour in Flavour::ALL {
         for under in [
             Circumstance::None,
@@ -184,20 +199,14 @@ async fn what_was_recorded_is_what_we_say() {
             }
         }
     }
-    for (index, listed) in DIFFERENCES.iter().enumerate().filter(|(index, _)| !report.met.contains(index)) {
-        report
-            .unexpected
-            .push(format!("listed difference {index} was not met: {:?} {}", listed.what, listed.reason));
-    }
-    println!("{} cases played", report.played);
-    assert!(report.unexpected.is_empty(), "{}", report.unexpected.join("\n"));
+    report.close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_one_after_another_take_one_connection() {
     let Some(recordings) = Recordings::find() else { return };
     let bed = Bed::open(&recordings, Flavour::Rsa, Circumstance::None).await;
-    let mut report = Report::default();
+    let mut report = Report::holding(&DIFFERENCES);
     // The third of the recorded calls is SOAP.
     for (client, says) in
         [("client-1", "rest-get"), ("client-2", "rest-post-json"), ("client-4", ""), ("client-5", "rest-204")]
@@ -209,7 +218,7 @@ async fn calls_one_after_another_take_one_connection() {
         let played = play(&bed, &case).await;
         case.service.clear();
         let played = Played { asked: Vec::new(), ..played };
-        report.add(Flavour::Rsa, &case.name, differences(&case, &played));
+        report.add(&format!("rsa/pooling/{client}"), &case.name, differences(&case, &played));
     }
     assert!(report.unexpected.is_empty(), "{}", report.unexpected.join("\n"));
     assert_eq!(bed.connections(), 1);

@@ -76,6 +76,14 @@ impl Recordings {
         names
     }
 
+    /// The files of a case; none where it was not recorded.
+    pub(crate) fn files(&self, flavour: Flavour, name: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.join(flavour.name()).join(name));
+        let mut files: Vec<_> = entries.into_iter().flatten().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
     /// A case.
     pub(crate) fn case(&self, flavour: Flavour, name: &str) -> Case {
         self.case_of(flavour, name, "client")

@@ -1,6 +1,8 @@
 //! What a record's bytes say.
 //!
 //! Ours: one byte of kind, then fields in a fixed order; integers little-endian, texts and bytes with a length before them.
+//! The signature document and the hash chain result, which all messages of a batch have in common, are apart from the
+//! rest: the log keeps them once (`frame`).
 
 use super::entry::{Direction, Entry, Kind};
 use bytes::Bytes;
@@ -85,24 +87,37 @@ const MESSAGE: u8 = b'm';
 const STAMP: u8 = b't';
 
 impl Content {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(16 * 1024));
+    pub(super) fn to_bytes(&self) -> Encoded {
+        let (mut body, mut shared) = (Writer(Vec::with_capacity(4096)), Writer(Vec::new()));
         match self {
-            Self::Message(message) => out.message(message),
-            Self::Stamp(stamp) => out.stamp(stamp),
+            Self::Message(message) => {
+                body.message(message);
+                shared.0.reserve(message.proof.signature.len() + 1024);
+                shared.bytes(&message.proof.signature);
+                shared.optional(message.proof.hash_chain_result.as_deref());
+            }
+            Self::Stamp(stamp) => body.stamp(stamp),
         }
-        out.0
+        Encoded { body: body.0, shared: shared.0 }
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
+    pub(super) fn from_bytes(body: &[u8], shared: &[u8]) -> Option<Self> {
+        let (mut reader, mut shared) = (Reader(body), Reader(shared));
         let content = match reader.byte()? {
-            MESSAGE => Self::Message(Box::new(reader.message()?)),
+            MESSAGE => Self::Message(Box::new(reader.message(&mut shared)?)),
             STAMP => Self::Stamp(reader.stamp()?),
             _ => return None,
         };
-        reader.0.is_empty().then_some(content)
+        (reader.0.is_empty() && shared.0.is_empty()).then_some(content)
     }
+}
+
+/// A record's bytes.
+pub(super) struct Encoded {
+    /// What is its own.
+    pub(super) body: Vec<u8>,
+    /// What others may have, too; empty for none.
+    pub(super) shared: Vec<u8>,
 }
 
 impl Message {
@@ -169,8 +184,6 @@ impl Writer {
         self.bytes(m.service.code.as_bytes());
         self.optional(m.service.version.as_ref().map(String::as_bytes));
         self.bytes(&m.message);
-        self.bytes(&m.proof.signature);
-        self.optional(m.proof.hash_chain_result.as_deref());
         self.optional(m.proof.hash_chain.as_deref());
         self.bytes(&m.signature_digest);
         self.number(m.attachments.len() as u64);
@@ -267,7 +280,7 @@ impl<'a> Reader<'a> {
         Some(ClientId { member, subsystem: self.optional_text()? })
     }
 
-    fn message(&mut self) -> Option<Message> {
+    fn message(&mut self, shared: &mut Reader<'_>) -> Option<Message> {
         Some(Message {
             time: self.time()?,
             kind: if self.flag()? { Kind::Response } else { Kind::Request },
@@ -278,8 +291,8 @@ impl<'a> Reader<'a> {
             service: ServiceId { client: self.client()?, code: self.text()?, version: self.optional_text()? },
             message: Bytes::copy_from_slice(self.bytes()?),
             proof: SignatureParts {
-                signature: self.bytes()?.into(),
-                hash_chain_result: self.optional()?.map(Arc::from),
+                signature: shared.bytes()?.into(),
+                hash_chain_result: shared.optional()?.map(Arc::from),
                 hash_chain: self.optional()?.map(<[u8]>::to_vec),
             },
             signature_digest: self.bytes()?.to_vec(),

@@ -4,26 +4,34 @@
 //!
 //! ```text
 //! header  magic 24 │ segment u64 │ first record u64 │ first batch u64 │ chain before it 32 │ salt 16 │ SHA-256 32
-//! frame   magic 8 │ length u32 │ batch u64 │ place in batch u32 │ records in batch u32 │ record u64 │ sum 32 │ chain 32 │ body
-//! sum   = SHA-256(salt ‖ length … record ‖ SHA-256(body))
+//! frame   magic 8 │ body's length u32 │ shared length u32 │ lender u64 │ batch u64 │ place in batch u32
+//!         │ records in batch u32 │ record u64 │ SHA-256 of what is shared 32 │ sum 32 │ chain 32 │ body │ shared
+//! sum   = SHA-256(salt ‖ body's length … SHA-256 of what is shared ‖ SHA-256(body))
 //! chain = SHA-256(chain before ‖ sum)
 //! ```
+//!
+//! What records share (the signature of a batch) lies behind the first of them in the segment; the others name that
+//! frame's offset, their lender. A lender is never in another segment, so that it goes only together with those who need
+//! it. Each sum covers what is shared, wherever it lies.
 //!
 //! Integers are little-endian. A batch is written at once and synced before the next one is written, so only the last
 //! batch can be torn. A frame that does not hold is a torn tail when no frame of a later batch follows it, else damage:
 //! what was acknowledged is never dropped in silence. The salt keeps a message's own bytes from posing as a frame.
 
 use super::sum::{Sum, sum_of};
+use std::collections::HashMap;
 
 /// First bytes of a segment.
-const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 1\n\n";
+const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 2\n\n";
 /// First bytes of a frame.
 const FRAME_MAGIC: &[u8; 8] = b"\x8fSKrec\r\n";
 /// Bytes of a segment's header.
 pub(super) const HEADER_BYTES: usize = 24 + 8 + 8 + 8 + 32 + 16 + 32;
 /// Bytes of a frame before its body.
-pub(super) const FRAME_BYTES: usize = 8 + 4 + 8 + 4 + 4 + 8 + 32 + 32;
-/// Bytes of a body; a SOAP envelope of 32 MiB with its proof has less.
+pub(super) const FRAME_BYTES: usize = 8 + FIELDS_BYTES + 32 + 32;
+/// Bytes of a frame's fields.
+const FIELDS_BYTES: usize = 4 + 4 + 8 + 8 + 4 + 4 + 8 + 32;
+/// Bytes of a body, and of what is shared; a SOAP envelope of 32 MiB with its proof has less.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a segment's header says.
@@ -54,13 +62,30 @@ pub(super) struct Place {
     pub(super) record: u64,
 }
 
-/// A frame whose sum and chain hold.
+/// What a record shares with others of its segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared<'a> {
+    Nothing,
+    /// It is the first, and carries it.
+    Own {
+        bytes: &'a [u8],
+        sum: Sum,
+    },
+    /// The frame at this offset carries it.
+    Lent {
+        lender: u64,
+        sum: Sum,
+    },
+}
+
+/// A frame whose sum holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub(super) offset: usize,
     pub(super) place: Place,
     pub(super) chain: Sum,
     pub(super) body: &'a [u8],
+    pub(super) shared: Shared<'a>,
 }
 
 impl Header {
@@ -97,16 +122,33 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
-impl Place {
-    fn to_bytes(self, length: u32) -> [u8; 28] {
-        let mut out = [0; 28];
-        let fields = length.to_le_bytes().into_iter().chain(self.batch.to_le_bytes());
-        let fields = fields.chain(self.index.to_le_bytes()).chain(self.count.to_le_bytes());
-        for (to, from) in out.iter_mut().zip(fields.chain(self.record.to_le_bytes())) {
-            *to = from;
+impl Shared<'_> {
+    /// Bytes of it in its own frame.
+    const fn len(&self) -> usize {
+        match self {
+            Self::Own { bytes, .. } => bytes.len(),
+            Self::Nothing | Self::Lent { .. } => 0,
         }
-        out
     }
+}
+
+fn fields(body: usize, shared: &Shared<'_>, place: Place) -> Vec<u8> {
+    let length = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+    let (lender, sum) = match *shared {
+        Shared::Nothing => (0, Sum::ZERO),
+        Shared::Own { sum, .. } => (0, sum),
+        Shared::Lent { lender, sum } => (lender, sum),
+    };
+    let mut out = Vec::with_capacity(FIELDS_BYTES);
+    out.extend_from_slice(&length(body));
+    out.extend_from_slice(&length(shared.len()));
+    out.extend_from_slice(&lender.to_le_bytes());
+    out.extend_from_slice(&place.batch.to_le_bytes());
+    out.extend_from_slice(&place.index.to_le_bytes());
+    out.extend_from_slice(&place.count.to_le_bytes());
+    out.extend_from_slice(&place.record.to_le_bytes());
+    out.extend_from_slice(&sum.0);
+    out
 }
 
 /// Appends a frame to `out`; gives the chain after it. `digest` is the body's.
@@ -116,9 +158,9 @@ pub(super) fn append(
     before: &Sum,
     place: Place,
     (body, digest): (&[u8], &Sum),
+    shared: Shared<'_>,
 ) -> Sum {
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let fields = place.to_bytes(length);
+    let fields = fields(body.len(), &shared, place);
     let sum = sum_of(&[&header.salt, &fields, &digest.0]);
     let chain = sum_of(&[&before.0, &sum.0]);
     out.extend_from_slice(FRAME_MAGIC);
@@ -126,34 +168,62 @@ pub(super) fn append(
     out.extend_from_slice(&sum.0);
     out.extend_from_slice(&chain.0);
     out.extend_from_slice(body);
+    if let Shared::Own { bytes, .. } = shared {
+        out.extend_from_slice(bytes);
+    }
     chain
+}
+
+/// The lengths of body and own shared part, as a frame's beginning says them.
+fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut rest = bytes.strip_prefix(FRAME_MAGIC)?;
+    let body = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
+    let shared = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
+    (body <= BODY_BYTES_MAX && shared <= BODY_BYTES_MAX).then_some((body, shared))
 }
 
 /// Reads the frame that begins at `offset` as far as its own sum can tell.
 fn summed<'a>(bytes: &'a [u8], header: &Header, offset: usize) -> Option<(Frame<'a>, Sum)> {
-    let mut rest = bytes.get(offset..)?.strip_prefix(FRAME_MAGIC)?;
-    let fields: [u8; 28] = take(&mut rest)?;
+    let bytes = bytes.get(offset..)?;
+    let (body_length, shared_length) = lengths(bytes)?;
+    let mut rest = bytes.strip_prefix(FRAME_MAGIC)?;
+    let fields: [u8; FIELDS_BYTES] = take(&mut rest)?;
     let sum = Sum(take(&mut rest)?);
     let chain = Sum(take(&mut rest)?);
-    let mut reader = fields.as_slice();
-    let length = usize::try_from(u32::from_le_bytes(take(&mut reader)?)).ok()?;
+    let (body, rest) = rest.split_at_checked(body_length)?;
+    let own = rest.get(..shared_length)?;
+    let mut reader = fields.get(8..)?;
+    let lender = u64::from_le_bytes(take(&mut reader)?);
     let place = Place {
         batch: u64::from_le_bytes(take(&mut reader)?),
         index: u32::from_le_bytes(take(&mut reader)?),
         count: u32::from_le_bytes(take(&mut reader)?),
         record: u64::from_le_bytes(take(&mut reader)?),
     };
-    let body = rest.get(..length).filter(|_| length <= BODY_BYTES_MAX)?;
-    let holds = sum_of(&[&header.salt, &fields, &sum_of(&[body]).0]) == sum;
-    holds.then_some((Frame { offset, place, chain, body }, sum))
+    let shared_sum = Sum(take(&mut reader)?);
+    let shared = match (lender, own) {
+        (0, []) if shared_sum == Sum::ZERO => Shared::Nothing,
+        (0, bytes) => Shared::Own { bytes, sum: shared_sum },
+        (lender, []) => Shared::Lent { lender, sum: shared_sum },
+        (_, _) => return None,
+    };
+    let is_own = |shared: &Shared<'_>| match shared {
+        Shared::Own { bytes, sum } => sum_of(&[bytes]) == *sum,
+        Shared::Nothing | Shared::Lent { .. } => true,
+    };
+    let holds = sum_of(&[&header.salt, &fields, &sum_of(&[body]).0]) == sum && is_own(&shared);
+    holds.then_some((Frame { offset, place, chain, body, shared }, sum))
 }
 
 impl<'a> Frame<'a> {
-    /// The length of the body that follows these [`FRAME_BYTES`].
+    /// The bytes that follow these [`FRAME_BYTES`].
     pub(super) fn length(bytes: &[u8]) -> Option<usize> {
-        let mut rest = bytes.strip_prefix(FRAME_MAGIC)?;
-        let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
-        (length <= BODY_BYTES_MAX).then_some(length)
+        lengths(bytes).map(|(body, shared)| body + shared)
+    }
+
+    /// Its length on disk.
+    const fn len(&self) -> usize {
+        FRAME_BYTES + self.body.len() + self.shared.len()
     }
 
     /// A frame by itself: its sum is checked, its place in the chain is not.
@@ -180,6 +250,8 @@ pub(super) struct Walk<'a> {
     offset: usize,
     chain: Sum,
     next: Place,
+    /// What lies behind frames for others to share.
+    lent: HashMap<u64, (Sum, &'a [u8])>,
     /// End and chain of the last whole batch, and what would follow it.
     whole: (usize, Sum, Place),
 }
@@ -200,7 +272,8 @@ impl<'a> Walk<'a> {
         let header = Header::from_bytes(bytes)?;
         let next = Place { batch: header.batch, index: 0, count: 0, record: header.record };
         let chain = header.chain;
-        Some(Self { bytes, offset: HEADER_BYTES, chain, next, whole: (HEADER_BYTES, chain, next), header })
+        let whole = (HEADER_BYTES, chain, next);
+        Some(Self { bytes, offset: HEADER_BYTES, chain, next, lent: HashMap::new(), whole, header })
     }
 
     pub(super) const fn header(&self) -> &Header {
@@ -228,7 +301,15 @@ impl<'a> Walk<'a> {
         if !goes_on || !within || sum_of(&[&self.chain.0, &sum.0]) != frame.chain {
             return None;
         }
-        self.offset = self.offset.checked_add(FRAME_BYTES)?.checked_add(frame.body.len())?;
+        match frame.shared {
+            Shared::Nothing => {}
+            Shared::Own { bytes, sum } => {
+                self.lent.insert(frame.offset as u64, (sum, bytes));
+            }
+            Shared::Lent { lender, sum } if self.lent.get(&lender).is_some_and(|l| l.0 == sum) => {}
+            Shared::Lent { .. } => return None,
+        }
+        self.offset = self.offset.checked_add(frame.len())?;
         self.chain = frame.chain;
         self.next = if place.index + 1 == place.count {
             Place { batch: place.batch + 1, index: 0, count: 0, record: place.record + 1 }
@@ -236,6 +317,15 @@ impl<'a> Walk<'a> {
             Place { index: place.index + 1, record: place.record + 1, ..place }
         };
         Some(frame)
+    }
+
+    /// What a frame shares with others, wherever it lies.
+    pub(super) fn shared(&self, frame: &Frame<'a>) -> &'a [u8] {
+        match frame.shared {
+            Shared::Nothing => &[],
+            Shared::Own { bytes, .. } => bytes,
+            Shared::Lent { lender, .. } => self.lent.get(&lender).map_or(&[], |(_, bytes)| bytes),
+        }
     }
 
     /// Where the whole batches end. Call when [`Walk::batch`] has given `None`.

@@ -196,7 +196,7 @@ impl From<LogError> for Fault {
 }
 
 /// The version of the log's files.
-const VERSION: &str = "1\n";
+const VERSION: &str = "2\n";
 /// Records that may wait for the writer; more wait with their senders.
 const QUEUE_RECORDS_MAX: usize = 4096;
 

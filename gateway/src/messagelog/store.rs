@@ -3,7 +3,7 @@
 use super::LogError;
 use super::codec::Content;
 use super::disk::{name_of, segments};
-use super::frame::{End, FRAME_BYTES, Frame, HEADER_BYTES, Header, Tail, Walk};
+use super::frame::{End, FRAME_BYTES, Frame, HEADER_BYTES, Header, Shared, Tail, Walk};
 use super::index::{Index, Note, Row};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -46,7 +46,7 @@ pub(super) fn scan(dir: &Path) -> Result<(Index, Option<Last>), LogError> {
         }
         while let Some(batch) = walk.batch() {
             for frame in batch {
-                let content = Content::from_bytes(frame.body)
+                let content = Content::from_bytes(frame.body, walk.shared(&frame))
                     .ok_or_else(|| damaged(frame.offset, "a record cannot be read"))?;
                 index.add(frame.place.record, *segment, frame.offset as u64, Note::of(&content));
             }
@@ -79,11 +79,29 @@ pub(super) fn read_record(dir: &Path, number: u64, row: Row) -> Result<Content, 
     let mut head = vec![0; HEADER_BYTES];
     file.read_exact_at(&mut head, 0).map_err(disk)?;
     let header = Header::from_bytes(&head).ok_or_else(damaged)?;
-    let mut bytes = vec![0; FRAME_BYTES];
-    file.read_exact_at(&mut bytes, row.offset).map_err(disk)?;
-    let length = Frame::length(&bytes).ok_or_else(damaged)?;
-    bytes.resize(FRAME_BYTES + length, 0);
-    file.read_exact_at(&mut bytes, row.offset).map_err(disk)?;
+    let bytes = read_frame(&file, row.offset).map_err(disk)?.ok_or_else(damaged)?;
     let frame = Frame::alone(&bytes, &header).filter(|f| f.place.record == number).ok_or_else(damaged)?;
-    Content::from_bytes(frame.body).ok_or_else(damaged)
+    let lender = match frame.shared {
+        Shared::Lent { lender, .. } => read_frame(&file, lender).map_err(disk)?.ok_or_else(damaged)?,
+        Shared::Nothing | Shared::Own { .. } => Vec::new(),
+    };
+    let shared = match frame.shared {
+        Shared::Nothing => &[],
+        Shared::Own { bytes, .. } => bytes,
+        Shared::Lent { sum, .. } => match Frame::alone(&lender, &header).map(|lender| lender.shared) {
+            Some(Shared::Own { bytes, sum: found }) if found == sum => bytes,
+            _ => return Err(damaged()),
+        },
+    };
+    Content::from_bytes(frame.body, shared).ok_or_else(damaged)
+}
+
+/// The bytes of the frame at `offset`; `None` when none begins there.
+fn read_frame(file: &File, offset: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = vec![0; FRAME_BYTES];
+    file.read_exact_at(&mut bytes, offset)?;
+    let Some(length) = Frame::length(&bytes) else { return Ok(None) };
+    bytes.resize(FRAME_BYTES + length, 0);
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(Some(bytes))
 }

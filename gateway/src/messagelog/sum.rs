@@ -1,8 +1,13 @@
 //! SHA-256 sums of the log's own bookkeeping.
 
 /// A SHA-256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Sum(pub(super) [u8; 32]);
+
+impl Sum {
+    /// What stands where there is nothing to sum.
+    pub(super) const ZERO: Self = Self([0; 32]);
+}
 
 /// The sum of `parts`, one after the other.
 pub(super) fn sum_of(parts: &[&[u8]]) -> Sum {

@@ -13,6 +13,7 @@ use std::time::Duration;
 struct Item {
     query: String,
     kind: Kind,
+    signature: String,
     bodies: Vec<Spooled>,
 }
 
@@ -28,7 +29,7 @@ impl Record for Item {
             client,
             message: Bytes::from(format!("block of {}", self.query)),
             proof: SignatureParts {
-                signature: format!("<signature of=\"{}\"/>", self.query).into_bytes().into(),
+                signature: self.signature.as_bytes().into(),
                 hash_chain_result: Some(b"result".as_slice().into()),
                 hash_chain: None,
             },
@@ -38,7 +39,8 @@ impl Record for Item {
 }
 
 fn item(query: &str) -> Item {
-    Item { query: query.to_owned(), kind: Kind::Request, bodies: Vec::new() }
+    let signature = format!("<signature of=\"{query}\"/>");
+    Item { query: query.to_owned(), kind: Kind::Request, signature, bodies: Vec::new() }
 }
 
 fn policy(segment: u64) -> Policy {
@@ -145,7 +147,14 @@ async fn every_cut_of_a_batch_drops_the_whole_batch() {
                 record: batch + index as u64,
             };
             let digest = sum::sum_of(&[body.as_bytes()]);
-            chain = frame::append(&mut bytes, &header, &chain, place, (body.as_bytes(), &digest));
+            // The first of the batch lends, the last borrows.
+            let sum = sum::sum_of(&[b"signature"]);
+            let shared = match index {
+                0 => frame::Shared::Own { bytes: b"signature", sum },
+                1 => frame::Shared::Nothing,
+                _ => frame::Shared::Lent { lender: ends[0] as u64, sum },
+            };
+            chain = frame::append(&mut bytes, &header, &chain, place, (body.as_bytes(), &digest), shared);
         }
         ends.push(bytes.len());
     }
@@ -230,6 +239,43 @@ async fn segments_follow_one_another_and_none_may_be_missing() {
     assert!(LogReader::open(&dir.0).unwrap().numbers().start > 1);
     fs::remove_file(dir.0.join(name_of(3))).unwrap();
     assert!(matches!(LogReader::open(&dir.0), Err(LogError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn the_signature_of_a_batch_is_stored_once_in_a_segment_and_goes_with_its_last_user() {
+    let dir = TestDir::new("shared");
+    let log = MessageLog::open(&dir.0, clock(), policy(16 << 10)).unwrap();
+    let signed = |batch: usize, n: usize| {
+        let signature = format!("<signature batch=\"{batch}\">{}</signature>", "x".repeat(4000));
+        Item { signature, ..item(&format!("{batch}-{n}")) }
+    };
+    for n in 0..8 {
+        log.record(signed(0, n)).await.unwrap();
+    }
+    let end = log.index().row(8).unwrap().offset;
+    assert!(end < 4000 + 8 * 1000, "one signature and eight records end before {end}");
+    // It goes on in other segments, in which it is stored anew.
+    for n in 8..100 {
+        log.record(signed(0, n)).await.unwrap();
+        log.record(signed(1, n)).await.unwrap();
+    }
+    let holds = |reader: &LogReader| {
+        for number in reader.numbers() {
+            let message = reader.message(number).unwrap().unwrap().message;
+            let (batch, n) = message.query_id.split_once('-').unwrap();
+            let expected = signed(batch.parse().unwrap(), n.parse().unwrap()).entry().proof;
+            assert_eq!(message.proof, expected, "record {number}");
+        }
+    };
+    holds(&LogReader::open(&dir.0).unwrap());
+    drop(log);
+    let log = MessageLog::open(&dir.0, clock(), policy(16 << 10)).unwrap();
+    log.record(signed(1, 100)).await.unwrap();
+    drop(log);
+    fs::remove_file(dir.0.join(name_of(1))).unwrap();
+    let reader = LogReader::open(&dir.0).unwrap();
+    assert!(reader.numbers().start > 8 && reader.numbers().end == 194);
+    holds(&reader);
 }
 
 // --- disks that fail -----------------------------------------------------------
@@ -379,7 +425,7 @@ async fn a_log_belongs_to_one_process_and_one_version() {
     let log = open(&dir.0);
     assert!(matches!(MessageLog::open(&dir.0, clock(), policy(4096)), Err(LogError::InUse { .. })));
     drop(log);
-    fs::write(dir.0.join("version"), "2\n").unwrap();
+    fs::write(dir.0.join("version"), "1\n").unwrap();
     assert!(matches!(MessageLog::open(&dir.0, clock(), policy(4096)), Err(LogError::Version { .. })));
 }
 

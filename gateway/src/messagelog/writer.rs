@@ -1,11 +1,13 @@
 //! The one thread that writes: gathers what waits, writes it, syncs once, then tells.
 
-use super::codec::Content;
+use super::codec::{Content, Encoded};
 use super::disk::{Disk, SegmentFile};
-use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, Place, Tail};
+use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, Place, Shared, Tail};
 use super::index::{Index, Note};
 use super::store::Last;
 use super::sum::{Sum, sum_of};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,8 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) struct Order {
     body: Vec<u8>,
     digest: Sum,
+    shared: Vec<u8>,
+    shared_digest: Sum,
     note: Note,
     reply: oneshot::Sender<Result<u64, Refused>>,
 }
@@ -48,10 +52,24 @@ impl Order {
     /// An order and where its outcome will be told.
     pub(super) fn new(content: &Content) -> (Self, oneshot::Receiver<Result<u64, Refused>>) {
         let (reply, outcome) = oneshot::channel();
-        let body = content.to_bytes();
-        let digest = sum_of(&[&body]);
-        (Self { body, digest, note: Note::of(content), reply }, outcome)
+        let Encoded { body, shared } = content.to_bytes();
+        let (digest, shared_digest) = (sum_of(&[&body]), sum_of(&[&shared]));
+        (Self { body, digest, shared, shared_digest, note: Note::of(content), reply }, outcome)
     }
+
+    /// Bytes that it takes on disk, at most.
+    const fn len(&self) -> usize {
+        FRAME_BYTES + self.body.len() + self.shared.len()
+    }
+}
+
+/// A batch, framed.
+struct Batch {
+    out: Vec<u8>,
+    /// Where each record begins.
+    offsets: Vec<u64>,
+    /// The chain after it.
+    chain: Sum,
 }
 
 /// The writer's state. It belongs to its thread alone; only the index is shared.
@@ -63,6 +81,8 @@ pub(super) struct Writer {
     chain: Sum,
     batch: u64,
     record: u64,
+    /// Where in this segment lies what records share, by its sum.
+    lent: HashMap<Sum, u64>,
     /// Bytes of a segment.
     size: u64,
     index: Arc<Mutex<Index>>,
@@ -100,6 +120,7 @@ impl Writer {
             chain,
             batch,
             record,
+            lent: HashMap::new(),
             size,
             index,
             prepared: None,
@@ -122,11 +143,11 @@ impl Writer {
     /// Runs until every sender is gone and the queue is empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Order>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut bytes = first.body.len();
+            let mut bytes = first.len();
             let mut orders = vec![first];
             while orders.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
                 let Ok(order) = queue.try_recv() else { break };
-                bytes = bytes.saturating_add(order.body.len());
+                bytes = bytes.saturating_add(order.len());
                 orders.push(order);
             }
             self.commit(orders);
@@ -152,10 +173,21 @@ impl Writer {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let bytes: usize = orders.iter().map(|o| FRAME_BYTES + o.body.len()).sum();
+        let bytes: usize = orders.iter().map(Order::len).sum();
         if self.at.saturating_add(bytes as u64) > self.size && self.at > HEADER_BYTES as u64 {
             self.roll()?;
         }
+        let Batch { out, offsets, chain } = self.lay_out(orders, bytes);
+        let written = self.file.write_at(&out, self.at).and_then(|()| self.file.sync());
+        written.map_err(|error| self.fail(&error))?;
+        self.at += out.len() as u64;
+        self.chain = chain;
+        self.batch += 1;
+        Ok(offsets)
+    }
+
+    /// Frames a batch. What it lends to later ones is noted at once: after a failed write nothing follows in this segment.
+    fn lay_out(&mut self, orders: &[Order], bytes: usize) -> Batch {
         let mut out = Vec::with_capacity(bytes);
         let mut offsets = Vec::with_capacity(orders.len());
         let mut chain = self.chain;
@@ -166,16 +198,22 @@ impl Writer {
             record: self.record,
         };
         for order in orders {
-            offsets.push(self.at + out.len() as u64);
-            chain = frame::append(&mut out, &self.header, &chain, place, (&order.body, &order.digest));
+            let offset = self.at + out.len() as u64;
+            offsets.push(offset);
+            let sum = order.shared_digest;
+            let shared = match self.lent.entry(sum) {
+                _ if order.shared.is_empty() => Shared::Nothing,
+                Entry::Occupied(lender) => Shared::Lent { lender: *lender.get(), sum },
+                Entry::Vacant(vacant) => {
+                    vacant.insert(offset);
+                    Shared::Own { bytes: &order.shared, sum }
+                }
+            };
+            let body = (order.body.as_slice(), &order.digest);
+            chain = frame::append(&mut out, &self.header, &chain, place, body, shared);
             place = Place { index: place.index + 1, record: place.record + 1, ..place };
         }
-        let written = self.file.write_at(&out, self.at).and_then(|()| self.file.sync());
-        written.map_err(|error| self.fail(&error))?;
-        self.at += out.len() as u64;
-        self.chain = chain;
-        self.batch += 1;
-        Ok(offsets)
+        Batch { out, offsets, chain }
     }
 
     /// After a failed write or sync nobody knows what is on disk: nothing more is taken until the log is opened anew.
@@ -228,6 +266,7 @@ impl Writer {
             tracing::warn!(%error, segment = self.header.segment, "full segment not shortened");
         }
         self.header = header;
+        self.lent.clear();
         self.at = HEADER_BYTES as u64;
         self.prepare_next();
         Ok(())

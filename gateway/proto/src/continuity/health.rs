@@ -89,7 +89,13 @@ impl Pulse {
     /// Whether the door is there, for all that is known: one that nothing was ever heard of is, until it refuses.
     #[must_use]
     pub fn is_up(&self, at: Duration) -> bool {
-        self.misses < MISSES_MAX && self.overdue().is_none_or(|overdue| at < overdue)
+        !self.refuses() && self.overdue().is_none_or(|overdue| at < overdue)
+    }
+
+    /// Whether it is down because it refused, not because it is silent.
+    #[must_use]
+    pub const fn refuses(&self) -> bool {
+        self.misses >= MISSES_MAX
     }
 
     /// When something was last heard of it.

@@ -9,6 +9,7 @@
 //! | [`access`] | whether a call reads or writes |
 //! | [`header`] | the names `X-Road-Cont-*`, and how their values are written |
 //! | [`staleness`] | whether a copy is fresh enough to answer |
+//! | [`doors`] | what is known of doors, and to which of them a call is brought |
 //! | [`health`] | whether a door answers: silence, failures, pace |
 //! | [`route`] | which site is asked, without flapping; how many second attempts there may be |
 //!
@@ -17,6 +18,7 @@
 pub mod access;
 pub mod authority;
 pub mod class;
+pub mod doors;
 pub mod header;
 pub mod health;
 pub mod note;

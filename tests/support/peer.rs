@@ -20,6 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -275,6 +276,8 @@ pub enum Greeting {
     HangsUp,
     /// It hangs up after the TLS handshake.
     HangsUpAfterTls,
+    /// It has no cipher suite in common with who connects, says so, and hangs up.
+    RefusesTls,
     /// It hangs up after this many bytes of the request.
     HangsUpAfter(usize),
 }
@@ -291,6 +294,9 @@ pub struct Door {
     script: Arc<Script>,
     running: Vec<JoinHandle<()>>,
 }
+
+/// The alert of a server that has no cipher suite in common with who connects. Spec: RFC 8446 6.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 /// How a door behaves, for connections and questions to come.
 #[derive(Debug, Clone)]
@@ -448,17 +454,24 @@ impl Script {
         }
     }
 
-    async fn gateway(&self, stream: TcpStream, connection: usize) {
+    async fn gateway(&self, mut stream: TcpStream, connection: usize) {
         let manner = self.manner.lock().unwrap().clone();
-        if manner.greeting == Greeting::HangsUp {
-            return;
+        match manner.greeting {
+            Greeting::HangsUp => return,
+            Greeting::RefusesTls => {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(&HANDSHAKE_FAILURE).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+            _ => {}
         }
         let behind: Vec<&Certificate> = manner.behind.iter().map(|c| &**c).collect();
         let config = config(&manner.shows, &behind);
         let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else { return };
         let mut wire = Wire::new(stream);
         match manner.greeting {
-            Greeting::HangsUpAfterTls | Greeting::HangsUp => return,
+            Greeting::HangsUpAfterTls | Greeting::HangsUp | Greeting::RefusesTls => return,
             Greeting::HangsUpAfter(bytes) => {
                 wire.swallow(bytes).await;
                 return;
@@ -468,7 +481,11 @@ impl Script {
         while let Ok(Some(head)) = wire.head().await {
             let Ok(body) = wire.body(head.end()).await else { return };
             let content_type = head.line("content-type").unwrap_or_default();
-            let Ok(message) = Opened::read(content_type, Expect::RestRequest, &body) else { return };
+            let expect = match head.line("x-road-message-type") {
+                Some("REST") => Expect::RestRequest,
+                _ => Expect::SoapRequest,
+            };
+            let Ok(message) = Opened::read(content_type, expect, &body) else { return };
             let received = self.received.add(Received { connection, head, message });
             let play = Arc::clone(&*self.play.lock().unwrap());
             let said = match play(&received) {

@@ -150,7 +150,8 @@ impl Site {
     pub fn believe_all(&self, change: impl FnOnce(&mut Vec<Instance>)) {
         let mut files = BTreeMap::new();
         let stored = self.gateway.conf.globalconf_dir();
-        for folder in [stored.clone(), stored.join("DEV")] {
+        let own = self.gateway.conf.instance().to_owned();
+        for folder in [stored.clone(), stored.join(&own)] {
             for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 if path.is_file() {
                     let name = path.strip_prefix(&stored).unwrap().to_str().unwrap().to_owned();
@@ -163,7 +164,7 @@ impl Site {
         let (gateway, world) = (&self.gateway, self.gateway.world());
         gateway.world.swap(World::new(
             &gateway.conf.server,
-            Arc::new(GlobalConf::new("DEV", instances).unwrap()),
+            Arc::new(GlobalConf::new(&own, instances).unwrap()),
             Arc::clone(&world.server),
             Arc::clone(&world.statuses),
             &gateway.keys,

@@ -107,8 +107,8 @@ async fn soap<'a>(
             Ok((Asked { letter, action, request_id }, opened))
         }
         (_, Document::Fault(fault)) => {
-            // Seen: X-Road tells a fault that it is sent back to its sender.
-            let code = Code::Foreign(format!("{}.{}", Origin::Client.text(), fault.code));
+            // Seen: X-Road tells a fault that it is sent back to its sender, its code in lower case.
+            let code = Code::Foreign(format!("{}.{}", Origin::Client.text(), fault.code.to_lowercase()));
             Err(Fault { code, ..Fault::new(Leaf::InvalidMessage, fault.string) })
         }
     }

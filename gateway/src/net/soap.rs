@@ -125,14 +125,27 @@ impl<'a> Opened<'a> {
                     Some(Next::Bytes(piece)) => bytes.extend_from_slice(&piece),
                     Some(Next::PartEnd) => break,
                     Some(Next::Close) => return Err(Unread::NoMessage),
-                    None if head.is_none() => return Err(Unread::NoMessage),
-                    None => self.finish()?,
+                    None => match (head, self.finish()) {
+                        (None, _) => return Err(Unread::NoMessage),
+                        // Seen: a fault that is whole needs nothing behind it.
+                        (Some(head), Err(cut)) => match read(bytes, &head) {
+                            Ok(Document::Fault(fault)) => return Ok((head, Document::Fault(fault))),
+                            _ => return Err(cut),
+                        },
+                        (Some(_), Ok(())) => return Err(Unread::NoMessage),
+                    },
                 }
             }
         }
         let head = head.unwrap_or_default();
-        let document = Document::read(bytes, head.content_type.as_deref())?;
+        let document = read(bytes, &head)?;
         Ok((head, document))
+    }
+
+    /// Whether the envelope is all of the message.
+    #[must_use]
+    pub const fn stands_alone(&self) -> bool {
+        self.machine.is_none()
     }
 
     /// Takes the attachments to the spool.
@@ -202,6 +215,10 @@ impl<'a> Opened<'a> {
             }));
         }
     }
+}
+
+fn read(bytes: Vec<u8>, head: &PartHead) -> Result<Document, Unread> {
+    Ok(Document::read(bytes, head.content_type.as_deref())?)
 }
 
 /// The head of the part that must be the envelope.

@@ -145,14 +145,20 @@ async fn receive_soap(
     let mut incoming = Incoming::new(incoming, idle);
     let mut opened = Opened::new(&content_type, &mut incoming).map_err(Unread::of_response)?;
     let (head, document) = opened.document().await.map_err(Unread::of_response)?;
-    let attachments = opened.attachments(&gateway.spool).await.map_err(Unread::of_response)?;
-    gateway.net.services.give(connection);
     match document {
         Document::Envelope(envelope) => {
+            let attachments = opened.attachments(&gateway.spool).await.map_err(Unread::of_response)?;
+            gateway.net.services.give(connection);
             let letter = Box::new(Letter { envelope: *envelope, head, content_type });
             Ok(Answered::Soap { letter, attachments })
         }
-        Document::Fault(fault) => Err(Fault::foreign(Side::Service, fault)),
+        Document::Fault(fault) => {
+            // Seen: what follows a fault is nobody's, and may be cut.
+            if opened.stands_alone() {
+                gateway.net.services.give(connection);
+            }
+            Err(Fault::foreign(Side::Service, fault))
+        }
     }
 }
 

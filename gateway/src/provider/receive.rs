@@ -119,7 +119,7 @@ pub async fn receive_head<'a>(
     let question = match start.message {
         Message::Rest(block) => Question::Rest(Box::new(rest(block)?)),
         Message::Soap { head, envelope } => {
-            let original = header(transport::ORIGINAL_CONTENT_TYPE).filter(|t| !t.is_empty());
+            let original = header(transport::ORIGINAL_CONTENT_TYPE).unwrap_or_default();
             let letter = soap(head, envelope, original)?;
             let (action, request_id) = (action.map(str::to_owned), request_id.unwrap_or_default().to_owned());
             Question::Soap(Box::new(Asked { letter, action, request_id }))
@@ -160,16 +160,12 @@ fn rest(block: Vec<u8>) -> Result<Request, Fault> {
     })
 }
 
-fn soap(head: PartHead, envelope: Vec<u8>, original: Option<&str>) -> Result<Letter, Fault> {
-    let Some(content_type) = original.map(str::to_owned) else {
-        let detail = "the message does not say with which content type it came";
-        return Err(Fault::new(Leaf::InternalError, detail).under(Leaf::ServiceFailed).at(Side::Peer));
-    };
+fn soap(head: PartHead, envelope: Vec<u8>, original: &str) -> Result<Letter, Fault> {
     let envelope = Envelope::read(envelope, head.content_type.as_deref()).map_err(|error| {
         let code = error.code().under(Leaf::ServiceFailed);
         Fault { code, ..Fault::new(Leaf::InvalidSoap, error.to_string()) }.at(Side::Peer).because(error)
     })?;
-    Ok(Letter { envelope, head, content_type })
+    Ok(Letter { envelope, head, content_type: original.to_owned() })
 }
 
 /// Whether a question that names a security server names this one. Seen: message-path §8-32.
@@ -229,6 +225,11 @@ pub async fn verify(gateway: &Gateway, world: &World, whole: Whole) -> Result<Pr
             .because(error)
     })?;
     if let Question::Soap(asked) = question {
+        // Seen: what is wrong with the message itself is said first.
+        if asked.letter.content_type.is_empty() {
+            let detail = "the message does not say with which content type it came";
+            return Err(Fault::new(Leaf::InternalError, detail).under(Leaf::ServiceFailed).at(Side::Peer));
+        }
         asked.letter.can_be_told(&rest.attachments).map_err(|fault| fault.under(Leaf::ServiceFailed))?;
     }
     Ok(Proven { permitted, attachments: rest.attachments, verified })

@@ -160,7 +160,7 @@ async fn an_answer_that_is_no_message_is_refused() {
         case("no hash algorithm", "internal_error", |letter| {
             again(&letter_answer(&letter), "x-hash-algorithm", "x-cash-algorithm")
         }),
-        case("XML that is no fault", "service_failed.invalid_message", |_| {
+        case("XML that is no message either", "service_failed.invalid_soap", |_| {
             http_answer("200 OK", &[("Content-Type", "text/xml")], b"<a/>")
         }),
         case("no part", "missing_rest", |mut letter| {

@@ -98,7 +98,11 @@ async fn a_request_that_is_no_message_is_refused() {
         ("a method that is none of this port", post.clone().method("GET"), "invalid_http_method"),
         ("a method that is none of this port", post.clone().method("PUT"), "invalid_http_method"),
         ("no content type", post.clone().without("Content-Type"), "internal_error"),
-        ("a content type that is none", post.clone().line("Content-Type", "multipart"), "internal_error"),
+        (
+            "a content type that is none",
+            post.clone().line("Content-Type", "multipart"),
+            "service_failed.invalid_content_type",
+        ),
         (
             "an empty boundary",
             post.clone().line("Content-Type", "multipart/mixed; boundary=\"\""),

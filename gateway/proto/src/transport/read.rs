@@ -10,6 +10,7 @@ use super::mime::{ContentType, Head, Machine, MimeError, Piece};
 use super::write::Part;
 use crate::fault::{Code, Leaf, SoapFault};
 use crate::limits;
+use crate::message::soap::{Document, SoapError};
 
 /// What a message must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,9 +123,12 @@ pub enum ReadError {
         /// How many there may be.
         allowed: usize,
     },
-    /// An XML part or answer that must be a fault and is none.
+    /// An XML part or answer that must be a fault, and is a message.
     #[error("document is no SOAP fault")]
     NotAFault,
+    /// An XML part or answer that must be a fault, and is not even a message.
+    #[error("document is no SOAP fault: {0}")]
+    Unread(SoapError),
     /// A request's block in a response, or the reverse.
     #[error("{found} stands where its opposite must")]
     WrongDirection {
@@ -261,9 +265,17 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] unless [`Event::End`] has come.
     pub fn finish(self) -> Result<(), ReadError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => Ok(self.machine.finish()?),
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let finished = self.machine.finish();
+        let has_no_part = self.stage == Stage::Message && self.ocsp == 0 && self.part.is_none();
+        match finished {
+            // Seen: who sends no multipart at all has sent no message.
+            Err(MimeError::Truncated { .. }) if has_no_part && self.expect == Expect::SoapRequest => {
+                Err(ReadError::NoMessage(self.expect))
+            }
+            finished => Ok(finished?),
         }
     }
 
@@ -490,7 +502,8 @@ fn begin(
     expected: &'static str,
     suits: impl FnOnce(&str) -> bool,
 ) -> Result<Machine, ReadError> {
-    if !suits(&base_of(content_type)) && ContentType::parse(content_type).is_some() {
+    let base = base_of(content_type);
+    if !base.is_empty() && !suits(&base) {
         return Err(ReadError::NotMultipart { expected, found: content_type.to_owned() });
     }
     Ok(Machine::new(&boundary_of(content_type, expected)?)?)
@@ -511,6 +524,7 @@ impl ReadError {
             Self::Mime(MimeError::Truncated { .. }) => decoding(Leaf::IoError),
             Self::Mime(_) | Self::TooLarge { .. } | Self::TooMany { .. } => decoding(Leaf::MimeParsingFailed),
             Self::AfterEnd { .. } | Self::NotAFault => decoding(Leaf::InvalidMessage),
+            Self::Unread(error) => error.code().under(Leaf::ServiceFailed),
             Self::WrongDirection { .. } => decoding(Leaf::InternalError),
             Self::NoMessage(Expect::RestRequest) => Code::of(Leaf::InternalError),
             Self::NoMessage(Expect::RestResponse) => Code::of(Leaf::MissingRest),
@@ -531,9 +545,16 @@ pub fn is_plain_fault(content_type: &str) -> bool {
 /// Reads an answer that is one fault and no multipart.
 ///
 /// # Errors
-/// [`ReadError::NotAFault`] for a document that is no SOAP fault.
+/// [`ReadError::NotAFault`] for a document that is a message, [`ReadError::Unread`] for one that is not even that.
 pub fn plain_fault(body: &[u8]) -> Result<SoapFault, ReadError> {
-    SoapFault::from_xml(body).ok().flatten().ok_or(ReadError::NotAFault)
+    match SoapFault::from_xml(body) {
+        Ok(Some(fault)) => Ok(fault),
+        Ok(None) | Err(_) => match Document::read(body.to_vec(), None) {
+            Ok(Document::Fault(fault)) => Ok(fault),
+            Ok(Document::Envelope(_)) => Err(ReadError::NotAFault),
+            Err(error) => Err(ReadError::Unread(error)),
+        },
+    }
 }
 
 /// Reads the answer of a peer's OCSP port: one DER response for each certificate asked for, in order.

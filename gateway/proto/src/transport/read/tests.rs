@@ -413,7 +413,7 @@ fn parts_out_of_order_have_the_incumbents_code() {
         ),
         (vec![BLOCK, SIGNATURE, SIGNATURE], Expect::RestRequest, "service_failed.invalid_message"),
         (vec![BLOCK, SIGNATURE, ("text/plain", b"x")], Expect::RestRequest, "service_failed.invalid_message"),
-        (vec![BLOCK, ("text/xml", b"<s/>")], Expect::RestRequest, "service_failed.invalid_message"),
+        (vec![BLOCK, ("text/xml", b"<s/>")], Expect::RestRequest, "service_failed.invalid_soap"),
         (vec![BLOCK, fault], Expect::RestRequest, "missing_signature"),
         (vec![fault], Expect::RestRequest, "internal_error"),
         (vec![fault], Expect::SoapRequest, "missing_soap"),
@@ -423,7 +423,7 @@ fn parts_out_of_order_have_the_incumbents_code() {
         (vec![ANSWER, SIGNATURE], Expect::SoapResponse, "missing_soap"),
         (vec![ANSWER, SIGNATURE], Expect::RestRequest, "service_failed.internal_error"),
         (vec![BLOCK, SIGNATURE], Expect::RestResponse, "service_failed.internal_error"),
-        (vec![SOAP, SOAP, SIGNATURE], Expect::SoapRequest, "service_failed.invalid_message"),
+        (vec![SOAP, SOAP, SIGNATURE], Expect::SoapRequest, "service_failed.invalid_soap"),
         (vec![ANSWER, fault, SIGNATURE], Expect::RestResponse, "service_failed.invalid_message"),
         (vec![fault, fault], Expect::RestResponse, "service_failed.invalid_message"),
         (vec![fault, SIGNATURE, SIGNATURE], Expect::RestResponse, "service_failed.invalid_message"),
@@ -451,7 +451,8 @@ fn a_fault_may_take_any_place_of_an_answer() {
     assert!(is_plain_fault("text/xml;charset=utf-8") && !is_plain_fault("text/xmlx"));
     assert_eq!(plain_fault(text.as_bytes()), Ok(fault()));
     for no in [&b"<e/>"[..], b"", b"<!DOCTYPE a><a/>"] {
-        assert_eq!(plain_fault(no), Err(ReadError::NotAFault));
+        let error = plain_fault(no).unwrap_err();
+        assert_eq!(code(&error, Origin::ClientProxy), "server.clientproxy.service_failed.invalid_soap");
     }
 }
 
@@ -460,16 +461,21 @@ fn content_types_of_messages_are_judged_as_the_incumbent_does() {
     let refused = |content_type: &str| {
         code(&Reader::new(content_type, Expect::RestRequest).expect_err(content_type), Origin::ServerProxy)
     };
-    for content_type in
-        ["text/plain", "multipart/related; boundary=x", "multipart/mixed", "multipart/mixed; x=y"]
-    {
+    for content_type in [
+        "text/plain",
+        "multipart",
+        "oih",
+        "multipart/related; boundary=x",
+        "multipart/mixed",
+        "multipart/mixed; x=y",
+    ] {
         assert_eq!(
             refused(content_type),
             "server.serverproxy.service_failed.invalid_content_type",
             "{content_type}"
         );
     }
-    for content_type in ["", "multipart", "multipart/mixed; boundary=", "multipart/mixed; boundary=\"x"] {
+    for content_type in ["", "multipart/mixed; boundary=", "multipart/mixed; boundary=\"x"] {
         assert_eq!(refused(content_type), "server.serverproxy.internal_error", "{content_type}");
     }
     for boundary in ["é", "a\tb", "a\u{0}", "\"a \"", &"a".repeat(71)] {
@@ -480,6 +486,15 @@ fn content_types_of_messages_are_judged_as_the_incumbent_does() {
     {
         assert!(read(content_type, Expect::RestRequest, &message(&[BLOCK, SIGNATURE]), &[99]).is_ok());
     }
+}
+
+/// Seen: X-Road's `ServerProxyProcessingError`.
+#[test]
+fn a_soap_request_that_is_no_multipart_is_no_message() {
+    let error = read(TYPE, Expect::SoapRequest, b"<Envelope/>", &[4]).unwrap_err();
+    assert_eq!(code(&error, Origin::ServerProxy), "server.serverproxy.missing_soap");
+    let error = read(TYPE, Expect::SoapRequest, &message(&[OCSP, SOAP])[..90], &[4]).unwrap_err();
+    assert_eq!(code(&error, Origin::ServerProxy), "server.serverproxy.service_failed.io_error");
 }
 
 #[test]

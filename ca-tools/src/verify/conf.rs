@@ -177,7 +177,7 @@ fn read_instance(
             (Content::Shared, None) => return Err(missing()),
             (content @ Content::Other(_), Some(bytes)) => {
                 // one that cannot be read leaves its default, which is the stricter rule
-                let _ = options.apply(content, &bytes);
+                let _ = options.apply(&anchor.instance, content, &bytes);
             }
             (Content::Other(_), None) => {}
         }

@@ -93,7 +93,7 @@ impl Stage {
             match &part.content {
                 Content::Shared => shared = Some(part.shared(&bytes, version).unwrap()),
                 Content::Private => private = Some(part.private(&bytes, version).unwrap()),
-                other @ Content::Other(_) => options.apply(other, &bytes).unwrap(),
+                other @ Content::Other(_) => options.apply("DEV", other, &bytes).unwrap(),
             }
         }
         let instance = Instance { shared: shared.unwrap(), private, expires: directory.expires, options };

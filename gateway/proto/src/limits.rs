@@ -96,3 +96,21 @@ pub const ORDER_BYTES_MAX: usize = 4 * 1024;
 pub const NOTE_BYTES_MAX: usize = 2 * CERT_BYTES_MAX;
 /// Seconds that a relay note may be old, or lie ahead of our clock: it is signed once the whole message is in.
 pub const NOTE_SECS_MAX: u64 = 300;
+/// Bytes of the part that says which sites there are: a thousand registers with a few declarations each.
+pub const CONTINUITY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Sites of one instance; embassies are counted in ones.
+pub const CONTINUITY_SITES_MAX: usize = 64;
+/// Registers of one instance; each message looks for its own among them.
+pub const CONTINUITY_REGISTERS_MAX: usize = 1024;
+/// Declarations of one register; each of its messages looks for its own among them.
+pub const CONTINUITY_SERVICES_MAX: usize = 1024;
+/// Servers at one site.
+pub const CONTINUITY_SERVERS_MAX: usize = 1024;
+/// Addresses of one site's own listener.
+pub const CONTINUITY_RELAYS_MAX: usize = 8;
+/// Operators who may order a change of authority.
+pub const CONTINUITY_OPERATORS_MAX: usize = 64;
+/// Bytes of the name of a site or an operator.
+pub const CONTINUITY_NAME_BYTES_MAX: usize = 64;
+/// Seconds that a span of the part may have: a year.
+pub const CONTINUITY_SECS_MAX: u64 = 366 * 86_400;

@@ -1,6 +1,7 @@
 #![no_main]
-//! Anchors, shared and private parameters of every version; what is read and written is read alike.
+//! Anchors, shared, private and continuity parameters of every version; what is read and written is read alike.
 use libfuzzer_sys::fuzz_target;
+use saatkond_proto::continuity::Policy;
 use saatkond_proto::globalconf::anchor::Anchor;
 use saatkond_proto::globalconf::directory::Content;
 use saatkond_proto::globalconf::options::Options;
@@ -24,10 +25,13 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(PrivateParams::from_xml(&private.to_xml(), version), Ok(private));
         }
     }
-    for identifier in ["MONITORING", "FETCHINTERVAL", "NEXTUPDATE"] {
+    for (identifier, _) in Options::FILES {
         let mut options = Options::default();
-        if options.apply(&Content::Other(identifier.to_owned()), data).is_err() {
+        if options.apply("DEV", &Content::Other(identifier.to_owned()), data).is_err() {
             assert_eq!(options, Options::default());
         }
+    }
+    if let Ok(policy) = Policy::from_xml(data, "DEV") {
+        assert_eq!(Policy::from_xml(&policy.to_xml(), "DEV"), Ok(policy));
     }
 });

@@ -67,7 +67,7 @@ pub enum Use {
 
 /// Why a register's class forbids a use at a site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("register {register} is {class}: {what} at site {site} ({jurisdiction}) is forbidden; {allowed}")]
+#[error("register {register} is {class}: {what} at site {site} ({jurisdiction}) is forbidden; {rule}")]
 pub struct Forbidden {
     /// The register.
     pub register: Box<ClientId>,
@@ -79,49 +79,60 @@ pub struct Forbidden {
     pub site: String,
     /// Whose law holds there.
     pub jurisdiction: Jurisdiction,
-    /// What its class allows, for people.
-    pub allowed: &'static str,
+    /// What would have to be, for people.
+    pub rule: &'static str,
 }
 
-/// The table. `is_named` says that the policy names this site for this use.
-pub(super) fn judge(register: &Register, what: Use, site: &Site, is_named: bool) -> Result<(), Forbidden> {
-    use Class::{HomeOnly, Internal, Public, Restricted};
+/// What the table says of a use at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruling {
+    /// Allowed.
+    Yes,
+    /// Allowed at the sites that the register names for it.
+    IfNamed,
+    /// Allowed by mandate; until one is given, forbidden.
+    ByMandate,
+    /// Forbidden, whoever says otherwise.
+    No,
+}
+
+/// The table.
+///
+/// An embassy by agreement is as inviolable as the territory and holds a data centre; a mission is inviolable too, and
+/// holds none: calls may pass through it, plain copies of what is not public may not lie there.
+#[must_use]
+pub const fn ruling(class: Class, what: Use, place: &Jurisdiction) -> Ruling {
     use Jurisdiction::{Commercial, EmbassyAgreement, Mission, Territory};
-    let (is_allowed, allowed) = match (register.class, what, &site.jurisdiction) {
-        (_, _, Territory) => (true, ""),
-        (HomeOnly, _, _) => (false, "it may not leave the territory"),
-        (Public, Use::Copy | Use::Relay, _) => (true, ""),
-        (Public, Use::Authority, place) => {
-            (!matches!(place, Commercial { .. }), "authority may be anywhere but in a public cloud")
+    match (class, what, place) {
+        (_, _, Territory) | (Class::Public, Use::Copy | Use::Relay, _) => Ruling::Yes,
+        (Class::HomeOnly, _, _) | (_, Use::Authority, Commercial { .. }) => Ruling::No,
+        (Class::Public, Use::Authority, EmbassyAgreement { .. } | Mission { .. }) => Ruling::Yes,
+        (Class::Internal, _, EmbassyAgreement { .. }) | (Class::Internal, Use::Relay, Mission { .. }) => {
+            Ruling::Yes
         }
-        (Internal, Use::Relay, place) => {
-            (!matches!(place, Commercial { .. }), "calls may pass through sovereign sites")
-        }
-        (Internal, Use::Copy | Use::Authority, place) => {
-            (matches!(place, EmbassyAgreement { .. }), "abroad it may be at an embassy by agreement")
-        }
-        (Restricted, Use::Relay, place) => (
-            matches!(place, EmbassyAgreement { .. }),
-            "abroad calls may pass through an embassy by agreement",
-        ),
-        (Restricted, Use::Copy, place) => (
-            is_named && matches!(place, EmbassyAgreement { .. }),
-            "abroad it may be at an embassy by agreement that the register's `live` names",
-        ),
-        (Restricted, Use::Authority, Mission { .. } | Commercial { .. } | EmbassyAgreement { .. }) => {
-            (false, "abroad it may lead by mandate only, and no mandate was given")
-        }
-    };
-    if is_allowed {
-        return Ok(());
+        (Class::Restricted, Use::Relay, EmbassyAgreement { .. }) => Ruling::Yes,
+        (Class::Restricted, Use::Copy, EmbassyAgreement { .. }) => Ruling::IfNamed,
+        (Class::Restricted, Use::Authority, EmbassyAgreement { .. }) => Ruling::ByMandate,
+        (Class::Internal | Class::Restricted, _, Mission { .. } | Commercial { .. }) => Ruling::No,
     }
+}
+
+/// Judges a use by the table. `is_named` says that the register names this site for it.
+pub(super) fn judge(register: &Register, what: Use, site: &Site, is_named: bool) -> Result<(), Forbidden> {
+    let rule = match ruling(register.class, what, &site.jurisdiction) {
+        Ruling::Yes => return Ok(()),
+        Ruling::IfNamed if is_named => return Ok(()),
+        Ruling::IfNamed => "only a site that the register's `live` names may have it",
+        Ruling::ByMandate => "only a mandate could allow it",
+        Ruling::No => "no rule allows it",
+    };
     Err(Forbidden {
         register: Box::new(register.id.clone()),
         class: register.class,
         what,
         site: site.id.clone(),
         jurisdiction: site.jurisdiction.clone(),
-        allowed,
+        rule,
     })
 }
 

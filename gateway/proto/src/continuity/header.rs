@@ -96,14 +96,14 @@ pub fn seconds(span: Duration) -> String {
     format!("{whole}.{rest:03}").trim_end_matches('0').to_owned()
 }
 
-/// Reads seconds: digits, at most one point with one to nine digits behind it.
+/// Reads seconds: digits, at most one point with one to three digits behind it.
 #[must_use]
 pub fn from_seconds(text: &str) -> Option<Duration> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |s: &str, max: usize| (1..=max).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole, 10) || !digits(rest, 9) {
+    if !digits(whole, 10) || !digits(rest, 3) {
         return None;
     }
-    let nanos: u32 = format!("{rest:0<9}").parse().ok()?;
-    Some(Duration::new(whole.parse().ok()?, nanos))
+    let millis: u64 = format!("{rest:0<3}").parse().ok()?;
+    Some(Duration::from_secs(whole.parse().ok()?).saturating_add(Duration::from_millis(millis)))
 }

@@ -67,6 +67,16 @@ pub struct Operator {
     pub key: [u8; 32],
 }
 
+/// A policy that does not hold together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{entry}: {reason}")]
+pub struct PolicyError {
+    /// Which entry, such as `site lux1`.
+    pub entry: String,
+    /// What was expected and what came.
+    pub reason: String,
+}
+
 impl Policy {
     /// What is decided about a register; `None` for a subsystem that is none.
     #[must_use]
@@ -92,6 +102,12 @@ impl Register {
     #[must_use]
     pub fn home(&self) -> Option<&str> {
         self.succession.first().map(String::as_str)
+    }
+
+    /// Whether a copy in use is meant to be at a site, if its class allows it.
+    #[must_use]
+    pub fn is_live_at(&self, site: &str) -> bool {
+        self.live.as_ref().is_none_or(|live| live.iter().any(|named| named == site))
     }
 
     /// Judges whether this register may be used so at `site`.

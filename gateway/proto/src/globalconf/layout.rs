@@ -256,7 +256,9 @@ fn own_parts(
     for (identifier, file) in Options::FILES {
         let path = format!("{name}/{file}");
         let Some(bytes) = files.get(&path) else { continue };
-        if let Err(error) = own.options.apply(&Content::Other(identifier.to_owned()), bytes) {
+        if let Err(error) =
+            own.options.apply(&own.shared.instance, &Content::Other(identifier.to_owned()), bytes)
+        {
             left_out.push((path, error.to_string()));
         }
     }

@@ -23,9 +23,9 @@ pub mod lookup;
 pub mod options;
 mod picture;
 pub mod private;
-mod read;
+pub(crate) mod read;
 pub mod shared;
-mod write;
+pub(crate) mod write;
 
 pub use anchor::{Anchor, AnchorSource};
 pub use directory::{Content, Directory, DirectoryError, Draft, Part, SignedDirectory};

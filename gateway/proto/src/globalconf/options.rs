@@ -5,7 +5,7 @@
 use super::directory::Content;
 use super::read::{Fields, ParamsError, admit_part, boolean, client_id, simple, value};
 use super::write::Sheet;
-use crate::continuity::Policy;
+use crate::continuity::{self, Policy};
 use crate::id::ClientId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,18 +45,23 @@ const FETCH_INTERVAL_SECS_MIN: u64 = 60;
 
 impl Options {
     /// The identifiers of the parts known here, and the files they are published and stored as.
-    pub const FILES: [(&'static str, &'static str); 3] = [
+    pub const FILES: [(&'static str, &'static str); 4] = [
         (MONITORING, "monitoring-params.xml"),
         (FETCH_INTERVAL, "fetchinterval-params.xml"),
         (NEXT_UPDATE, "nextupdate-params.xml"),
+        (continuity::CONTENT_IDENTIFIER, continuity::FILE_NAME),
     ];
 
-    /// Takes over what a part says; a part of another kind says nothing.
+    /// Takes over what a part of `instance` says; a part of another kind says nothing.
     ///
     /// # Errors
     /// [`ParamsError`]; nothing has changed then.
-    pub fn apply(&mut self, content: &Content, bytes: &[u8]) -> Result<(), ParamsError> {
+    pub fn apply(&mut self, instance: &str, content: &Content, bytes: &[u8]) -> Result<(), ParamsError> {
         let Content::Other(identifier) = content else { return Ok(()) };
+        if identifier == continuity::CONTENT_IDENTIFIER {
+            self.continuity = Some(Arc::new(Policy::from_xml(bytes, instance)?));
+            return Ok(());
+        }
         if !Self::FILES.iter().any(|(known, _)| known == identifier) {
             return Ok(());
         }
@@ -92,26 +97,29 @@ impl Options {
     pub fn to_parts(&self) -> Vec<(Content, Vec<u8>)> {
         let default = Self::default();
         let mut parts = Vec::new();
-        let mut part = |identifier: &str, sheet: Sheet| {
-            parts.push((Content::Other(identifier.to_owned()), sheet.finish()));
+        let mut part = |identifier: &str, bytes: Vec<u8>| {
+            parts.push((Content::Other(identifier.to_owned()), bytes));
         };
         if let Some(client) = &self.monitoring_client {
             let mut sheet = Sheet::begin("ns3:conf");
             sheet.open("monitoringClient");
             sheet.client_id("monitoringClientId", client);
             sheet.close("monitoringClient");
-            part(MONITORING, sheet);
+            part(MONITORING, sheet.finish());
         }
         if self.ocsp_fetch_interval != default.ocsp_fetch_interval {
             let mut sheet = Sheet::begin("ns3:conf");
             let secs = i32::try_from(self.ocsp_fetch_interval.as_secs()).unwrap_or(i32::MAX);
             sheet.text("ocspFetchInterval", &secs.to_string());
-            part(FETCH_INTERVAL, sheet);
+            part(FETCH_INTERVAL, sheet.finish());
         }
         if self.check_next_update != default.check_next_update {
             let mut sheet = Sheet::begin("ns3:conf");
             sheet.text("verifyNextUpdate", &self.check_next_update.to_string());
-            part(NEXT_UPDATE, sheet);
+            part(NEXT_UPDATE, sheet.finish());
+        }
+        if let Some(policy) = &self.continuity {
+            part(continuity::CONTENT_IDENTIFIER, policy.to_xml());
         }
         parts
     }

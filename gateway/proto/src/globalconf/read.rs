@@ -2,6 +2,7 @@
 //!
 //! Spec: trust-and-configuration §2.1. What a schema does not name is refused, except where it ends in `any`.
 
+use crate::continuity::policy::PolicyError;
 use crate::id::{ClientId, MemberId};
 use crate::time::UnixTime;
 use crate::xml::{self, XmlError};
@@ -56,10 +57,13 @@ pub enum ParamsError {
         /// Its name.
         found: String,
     },
+    /// Sites and registers that do not hold together.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// The element children of one element, taken in order.
-pub(super) struct Fields<'a, 'i> {
+pub(crate) struct Fields<'a, 'i> {
     parent: Node<'a, 'i>,
     namespace: &'static str,
     rest: std::iter::Peekable<std::vec::IntoIter<Node<'a, 'i>>>,
@@ -68,10 +72,18 @@ pub(super) struct Fields<'a, 'i> {
 impl<'a, 'i> Fields<'a, 'i> {
     /// The root's children, the root being this element of X-Road's namespace.
     pub(super) fn of_root(root: Node<'a, 'i>, name: &'static str) -> Result<Self, ParamsError> {
-        if !xml::is(root, XROAD, name) {
-            return Err(unexpected(format!("root element {name} of {XROAD}"), &describe(root)));
-        }
+        is_root(root, XROAD, name)?;
         Self::of(root)
+    }
+
+    /// The root's children, the root and they being of this namespace.
+    pub(crate) fn of_root_within(
+        root: Node<'a, 'i>,
+        namespace: &'static str,
+        name: &'static str,
+    ) -> Result<Self, ParamsError> {
+        is_root(root, namespace, name)?;
+        Self::within(root, namespace)
     }
 
     /// An element's children, which are in no namespace.
@@ -79,7 +91,8 @@ impl<'a, 'i> Fields<'a, 'i> {
         Self::within(parent, "")
     }
 
-    fn within(parent: Node<'a, 'i>, namespace: &'static str) -> Result<Self, ParamsError> {
+    /// An element's children, which are in this namespace.
+    pub(crate) fn within(parent: Node<'a, 'i>, namespace: &'static str) -> Result<Self, ParamsError> {
         if !xml::text_of(parent).trim().is_empty() {
             return Err(unexpected(format!("elements only in {}", name_of(parent)), "text"));
         }
@@ -88,12 +101,12 @@ impl<'a, 'i> Fields<'a, 'i> {
     }
 
     /// The next child, if it has this name.
-    pub(super) fn optional(&mut self, name: &str) -> Option<Node<'a, 'i>> {
+    pub(crate) fn optional(&mut self, name: &str) -> Option<Node<'a, 'i>> {
         self.rest.next_if(|node| xml::is(*node, self.namespace, name))
     }
 
     /// The next child, which must have this name.
-    pub(super) fn required(&mut self, name: &str) -> Result<Node<'a, 'i>, ParamsError> {
+    pub(crate) fn required(&mut self, name: &str) -> Result<Node<'a, 'i>, ParamsError> {
         self.optional(name).ok_or_else(|| {
             let found = self.rest.peek().map_or_else(|| "its end".to_owned(), |n| describe(*n));
             unexpected(format!("{name} in {}", name_of(self.parent)), &found)
@@ -101,22 +114,22 @@ impl<'a, 'i> Fields<'a, 'i> {
     }
 
     /// The next children, as long as they have this name.
-    pub(super) fn many(&mut self, name: &str) -> Vec<Node<'a, 'i>> {
+    pub(crate) fn many(&mut self, name: &str) -> Vec<Node<'a, 'i>> {
         std::iter::from_fn(|| self.optional(name)).collect()
     }
 
     /// The text of the next child, which must have this name.
-    pub(super) fn text(&mut self, name: &str) -> Result<String, ParamsError> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, ParamsError> {
         simple(self.required(name)?)
     }
 
     /// The text of the next child, if it has this name.
-    pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, ParamsError> {
+    pub(crate) fn optional_text(&mut self, name: &str) -> Result<Option<String>, ParamsError> {
         self.optional(name).map(simple).transpose()
     }
 
     /// Ends: no other child may follow.
-    pub(super) fn end(mut self) -> Result<(), ParamsError> {
+    pub(crate) fn end(mut self) -> Result<(), ParamsError> {
         match self.rest.next() {
             None => Ok(()),
             Some(node) => Err(unexpected(format!("the end of {}", name_of(self.parent)), &describe(node))),
@@ -124,8 +137,15 @@ impl<'a, 'i> Fields<'a, 'i> {
     }
 }
 
+fn is_root(root: Node<'_, '_>, namespace: &str, name: &str) -> Result<(), ParamsError> {
+    if xml::is(root, namespace, name) {
+        return Ok(());
+    }
+    Err(unexpected(format!("root element {name} of {namespace}"), &describe(root)))
+}
+
 /// The text of an element that has no children.
-pub(super) fn simple(node: Node<'_, '_>) -> Result<String, ParamsError> {
+pub(crate) fn simple(node: Node<'_, '_>) -> Result<String, ParamsError> {
     match xml::elements(node).next() {
         None => Ok(xml::text_of(node)),
         Some(inner) => Err(unexpected(format!("text only in {}", name_of(node)), &describe(inner))),
@@ -220,7 +240,7 @@ pub(super) fn admit_part(bytes: &[u8]) -> Result<roxmltree::Document<'_>, Params
 }
 
 /// A value that is not one of its kind.
-pub(super) fn value(node: Node<'_, '_>, expected: &'static str, found: &str) -> ParamsError {
+pub(crate) fn value(node: Node<'_, '_>, expected: &'static str, found: &str) -> ParamsError {
     let found = found.chars().take(80).collect();
     ParamsError::Value { element: name_of(node).to_owned(), expected, found }
 }

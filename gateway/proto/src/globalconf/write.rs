@@ -8,26 +8,29 @@ use base64::engine::general_purpose::STANDARD;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-/// A document being written: the root in X-Road's namespace, what lies under it in none.
-pub(super) struct Sheet {
+/// A document being written.
+pub(crate) struct Sheet {
     writer: Writer<Vec<u8>>,
     root: &'static str,
 }
 
 impl Sheet {
-    /// Begins a document with this root, prefix included.
+    /// Begins a document with this root, prefix included: the root in X-Road's namespace, what lies under it in none.
     pub(super) fn begin(root: &'static str) -> Self {
+        Self::begin_with(root, &[("xmlns:ns2", IDENTIFIERS), ("xmlns:ns3", XROAD)])
+    }
+
+    /// Begins a document with this root, which has these attributes.
+    pub(crate) fn begin_with(root: &'static str, attributes: &[(&str, &str)]) -> Self {
         let mut sheet = Self { writer: Writer::new_with_indent(Vec::new(), b' ', 4), root };
         sheet.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), Some("yes"))));
-        let mut start = BytesStart::new(root);
-        start.push_attribute(("xmlns:ns2", IDENTIFIERS));
-        start.push_attribute(("xmlns:ns3", XROAD));
+        let start = BytesStart::new(root).with_attributes(attributes.iter().copied());
         sheet.event(Event::Start(start));
         sheet
     }
 
     /// Ends it.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.close(self.root);
         let mut bytes = self.writer.into_inner();
         bytes.push(b'\n');
@@ -35,7 +38,7 @@ impl Sheet {
     }
 
     /// Begins an element.
-    pub(super) fn open(&mut self, name: &str) {
+    pub(crate) fn open(&mut self, name: &str) {
         self.event(Event::Start(BytesStart::new(name)));
     }
 
@@ -47,19 +50,19 @@ impl Sheet {
     }
 
     /// Ends an element.
-    pub(super) fn close(&mut self, name: &str) {
+    pub(crate) fn close(&mut self, name: &str) {
         self.event(Event::End(BytesEnd::new(name)));
     }
 
     /// An element with text.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.open(name);
         self.event(Event::Text(BytesText::from_escaped(escape(value))));
         self.close(name);
     }
 
     /// An element with text, if there is any.
-    pub(super) fn optional_text(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn optional_text(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }

@@ -252,11 +252,11 @@ fn options_survive_and_have_defaults() {
     };
     let mut read = Options::default();
     for (content, bytes) in options.to_parts() {
-        read.apply(&content, &bytes).unwrap();
+        read.apply("AA", &content, &bytes).unwrap();
     }
     assert_eq!(read, options);
     assert!(Options::default().to_parts().is_empty());
-    assert_eq!(read.apply(&Content::Other("FOO".to_owned()), b"no XML"), Ok(()));
+    assert_eq!(read.apply("AA", &Content::Other("FOO".to_owned()), b"no XML"), Ok(()));
     assert_eq!(read, options);
 }
 
@@ -267,7 +267,7 @@ fn an_interval_is_never_below_a_minute() {
             "<x:conf xmlns:x=\"http://x-road.eu/xsd/xroad.xsd\"><ocspFetchInterval>{told}</ocspFetchInterval></x:conf>"
         );
         let mut options = Options::default();
-        options.apply(&Content::Other("FETCHINTERVAL".to_owned()), text.as_bytes()).unwrap();
+        options.apply("AA", &Content::Other("FETCHINTERVAL".to_owned()), text.as_bytes()).unwrap();
         assert_eq!(options.ocsp_fetch_interval, Duration::from_secs(expected));
     }
 }

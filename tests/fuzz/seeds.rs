@@ -87,6 +87,7 @@ fn own(seeds: &Seeds, vector: &Vector) {
                 seeds.add("endpoint", glob.join("\0").as_bytes());
             }
         }
+        kind @ ("wsdl" | "openapi") => seeds.add(kind, body),
         "directory" => seeds.add("directory", body),
         "container" => seeds.add("container", body),
         "trust" => seeds.add("params", body),

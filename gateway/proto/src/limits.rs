@@ -114,3 +114,11 @@ pub const CONTINUITY_OPERATORS_MAX: usize = 64;
 pub const CONTINUITY_NAME_BYTES_MAX: usize = 64;
 /// Seconds that a span of the part may have: a year.
 pub const CONTINUITY_SECS_MAX: u64 = 366 * 86_400;
+/// Bytes of a WSDL or OpenAPI document. Seen: X-Road 7.8 `OpenApiParser.java`, `WsdlParser.java`.
+pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Nesting of a JSON or YAML document; schemas nest some dozen.
+pub const DESCRIPTION_DEPTH_MAX: usize = 100;
+/// Values of a JSON or YAML document: ten bytes each in one as large as is read.
+pub const DESCRIPTION_VALUES_MAX: usize = DESCRIPTION_BYTES_MAX / 10;
+/// Operations of one WSDL at all of its ports, or of one OpenAPI document.
+pub const DESCRIPTION_OPERATIONS_MAX: usize = 20_000;

@@ -7,6 +7,8 @@ use saatkond_proto::crypto::{DigestAlgorithm, SigningKey};
 use saatkond_proto::fault::{Code, Origin};
 use saatkond_proto::globalconf::{GlobalConf, SharedParams, SignedDirectory};
 use saatkond_proto::id::ClientId;
+use saatkond_proto::message::description::openapi::{OpenApi, OpenApiError};
+use saatkond_proto::message::description::wsdl::{Wsdl, WsdlError};
 use saatkond_proto::message::endpoint::{PathGlob, normal_path};
 use saatkond_proto::message::rest::{Request, Response, request_hash};
 use saatkond_proto::signature::batch::{self, Kind};
@@ -51,6 +53,8 @@ impl Judge {
             "container" => self.container(vector),
             "path-glob" => path_glob(vector),
             "normal-path" => normal_paths(vector),
+            "wsdl" => wsdl(vector),
+            "openapi" => openapi(vector),
             "trust" => trust(vector),
             "key" => key(vector),
             other => panic!("nobody judges vectors of kind {other:?}"),
@@ -324,6 +328,43 @@ fn rows(vector: &Vector, judge: impl Fn(&[&str]) -> Result<(), String>) -> Resul
         count += 1;
     }
     Ok(told([("rows", count.to_string())]))
+}
+
+/// Its services: code and version, then address and title. Codes are those of X-Road's administration.
+fn wsdl(vector: &Vector) -> Result<Told, String> {
+    let read = Wsdl::read(&vector.body).map_err(|error| match error {
+        WsdlError::Code { .. } => "invalid_service_identifier".to_owned(),
+        _ => "invalid_wsdl".to_owned(),
+    })?;
+    let service = |o: saatkond_proto::message::description::wsdl::Operation| {
+        let name: Vec<String> = std::iter::once(o.code).chain(o.version).collect();
+        let rest: Vec<String> = o.location.into_iter().chain(o.title).collect();
+        (format!("service {}", name.join("/")), rest.join(" "))
+    };
+    let services = read.operations.into_iter().map(service);
+    Ok(Told(services.chain(warnings(read.warnings.len())).collect()))
+}
+
+/// Where it answers, its title and its endpoints. Codes are those of X-Road's administration.
+fn openapi(vector: &Vector) -> Result<Told, String> {
+    let read = OpenApi::read(&vector.body).map_err(|error| match error {
+        OpenApiError::Version { .. } => "unsupported_openapi_version".to_owned(),
+        _ => "openapi_parsing_error".to_owned(),
+    })?;
+    let url = read.base_url(vector.field("read from")).map_err(|error| error.to_string())?;
+    let mut found = vec![("url".to_owned(), url)];
+    found.extend(read.title.map(|title| ("title".to_owned(), title)));
+    for endpoint in read.endpoints {
+        let method = endpoint.method.map_or("*", |method| method.name());
+        found.push(("endpoint".to_owned(), format!("{method} {}", endpoint.path)));
+    }
+    found.extend(warnings(read.warnings.len()));
+    Ok(Told(found))
+}
+
+/// How many warnings there are, if any.
+fn warnings(number: usize) -> Option<(String, String)> {
+    (number > 0).then(|| ("warnings".to_owned(), number.to_string()))
 }
 
 fn trust(vector: &Vector) -> Result<Told, String> {

@@ -3,6 +3,7 @@
 //!
 //! What must come of a vector is written down here by hand; nothing is asked of the code that will be judged by it.
 
+mod descriptions;
 mod files;
 mod messages;
 mod paths;
@@ -42,6 +43,7 @@ pub fn all(stored: &BTreeMap<String, Vector>) -> BTreeMap<String, Vector> {
     statements::add(&mut made, &pki);
     messages::add(&mut made);
     paths::add(&mut made);
+    descriptions::add(&mut made);
     proofs::add(&mut made, &pki);
     files::add(&mut made, &pki);
     made.0

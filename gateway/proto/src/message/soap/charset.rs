@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// An encoding in which envelopes are read, and written again byte for byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(in crate::message) enum Encoding {
     Utf8,
     Latin1,
     Utf16 { big_endian: bool },
@@ -46,7 +46,7 @@ pub(super) fn is_known(charset: &str) -> bool {
 ///
 /// # Errors
 /// [`SoapError::Encoding`].
-pub(super) fn of(bytes: &[u8]) -> Result<(Encoding, usize), SoapError> {
+pub(in crate::message) fn of(bytes: &[u8]) -> Result<(Encoding, usize), SoapError> {
     match bytes {
         [0xef, 0xbb, 0xbf, ..] => return Ok((Encoding::Utf8, 3)),
         [0xfe, 0xff, ..] => return Ok((Encoding::Utf16 { big_endian: true }, 2)),
@@ -78,7 +78,7 @@ fn declared(bytes: &[u8]) -> Option<String> {
 
 impl Encoding {
     /// The text of bytes without their byte order mark.
-    pub(super) fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, SoapError> {
+    pub(in crate::message) fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, SoapError> {
         let broken = |name: &str| SoapError::Encoding { found: format!("bytes that are no {name}") };
         match self {
             Self::Utf8 => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| broken("UTF-8")),

@@ -9,7 +9,7 @@
 //! | `charset` | the characters of an envelope |
 //! | `insert` | the hash of the request, put into an answer |
 
-mod charset;
+pub(super) mod charset;
 mod insert;
 mod read;
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | [`mod@access`] | whether a call reads or writes |
 //! | [`header`] | the names `X-Road-Cont-*`, and how their values are written |
 //! | [`staleness`] | whether a copy is fresh enough to answer |
+//! | [`refusal`] | what a door says of a call that it does not serve |
 //! | [`doors`] | what is known of doors, and to which of them a call is brought |
 //! | [`health`] | whether a door answers: silence, failures, pace |
 //! | [`route`] | which site is asked, without flapping; how many second attempts there may be |
@@ -26,6 +27,7 @@ pub mod header;
 pub mod health;
 pub mod note;
 pub mod policy;
+pub mod refusal;
 pub mod route;
 pub mod staleness;
 

@@ -13,6 +13,7 @@ use super::output;
 use crate::Gateway;
 use crate::clock::Clock;
 use crate::conf::Conf;
+use crate::embassy::authority::AuthorityError;
 use crate::jobs::{self, Jobs, OpenError, Opened};
 use crate::keys::KeysError;
 use crate::messagelog::LogError;
@@ -258,7 +259,11 @@ pub(super) fn not_opened(error: &OpenError) -> Failure {
             "restore this file from a copy: the log is never opened around lost evidence, and is not written to \
              until it is whole",
         ),
-        OpenError::Log(_) | OpenError::Spool(_) => failure(Exit::Disk),
+        OpenError::Authority(AuthorityError::Damaged { path, .. }) => failure(Exit::Disk).hint(format!(
+            "remove {} while another site of the register is reachable: it tells again who leads",
+            path.display()
+        )),
+        OpenError::Log(_) | OpenError::Spool(_) | OpenError::Authority(_) => failure(Exit::Disk),
     }
 }
 

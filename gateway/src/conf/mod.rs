@@ -293,6 +293,12 @@ impl Conf {
         self.state.join("log")
     }
 
+    /// Who leads which register.
+    #[must_use]
+    pub fn authority_dir(&self) -> PathBuf {
+        self.state.join("authority")
+    }
+
     /// Bodies under way; may be lost.
     #[must_use]
     pub fn spool_dir(&self) -> PathBuf {

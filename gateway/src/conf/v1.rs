@@ -19,7 +19,7 @@ pub struct File {
     pub version: u32,
     /// Which security server this is, `INSTANCE/CLASS/CODE/SERVER`. Required.
     pub server: String,
-    /// Directory that holds `keys/`, `globalconf/`, `ocsp/`, `log/` and `spool/`; relative to this file. Required.
+    /// Directory that holds `keys/`, `globalconf/`, `ocsp/`, `log/`, `authority/` and `spool/`; relative to this file. Required.
     pub state: PathBuf,
     /// The instance's configuration anchor; relative to this file. Default: `configuration-anchor.xml`.
     #[serde(default = "default_anchor")]

@@ -3,21 +3,57 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`staleness`] | how old our own copies are |
+//! | [`authority`] | who leads which register; writes between check and register |
 
+pub mod authority;
 pub mod staleness;
 
-use saatkond_proto::id::ClientId;
+use authority::{Authority, AuthorityError};
+use saatkond_proto::continuity::authority::Token;
+use saatkond_proto::globalconf::GlobalConf;
+use saatkond_proto::id::{ClientId, ServerId};
 use staleness::Ages;
+use std::path::Path;
 use std::time::Duration;
 
 /// What is known of sites and copies at this moment. Its parts lock for themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Embassy {
     /// How old our own copies are.
     pub ages: Ages,
+    /// Who leads which register.
+    pub authority: Authority,
+}
+
+/// The site that leads a register now, as far as this one knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Which.
+    pub site: String,
+    /// With which token.
+    pub token: Token,
+    /// Whether `server` stands there.
+    pub is_us: bool,
 }
 
 impl Embassy {
+    /// Opens what is kept; `authority` is its directory.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn open(authority: &Path) -> Result<Self, AuthorityError> {
+        Ok(Self { ages: Ages::default(), authority: Authority::open(authority)? })
+    }
+
+    /// Who leads a register, seen from `server`; `None` for what is no register, and where nobody may lead.
+    #[must_use]
+    pub fn holder(&self, conf: &GlobalConf, server: &ServerId, register: &ClientId) -> Option<Holder> {
+        let policy = conf.continuity()?;
+        let lead = self.authority.lead(policy, policy.register(register)?).ok()?;
+        let is_us = policy.site_of(server).is_some_and(|site| site.id == lead.site);
+        Some(Holder { site: lead.site, token: lead.token, is_us })
+    }
+
     /// How old our copy of a register is now; `None` where that is not known, which is beyond every bound.
     #[must_use]
     pub fn staleness(&self, register: &ClientId) -> Option<Duration> {

@@ -6,6 +6,7 @@ use crate::Gateway;
 use crate::clock::Clock;
 use crate::conf::{Conf, ConfError, ServerConf};
 use crate::embassy::Embassy;
+use crate::embassy::authority::AuthorityError;
 use crate::keys::{Keys, KeysError};
 use crate::messagelog::{Bounds, LogError, MessageLog, Policy, Spool, SpoolError};
 use crate::net::{Net, random};
@@ -42,6 +43,9 @@ pub enum OpenError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// Who leads which register.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
 }
 
 /// A gateway's stores, open; what is missing is the global configuration.
@@ -53,13 +57,14 @@ pub struct Opened {
     server: ServerConf,
     log: MessageLog,
     spool: Spool,
+    embassy: Embassy,
     client: Client,
 }
 
 /// Certificates of other gateways whose responses are kept at once.
 const PEER_CERTIFICATES_MAX: u64 = 10_000;
 
-/// Opens keys, message log and spool, and reads `server.toml`.
+/// Opens keys, message log, spool and what is kept of authority, and reads `server.toml`.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -79,7 +84,8 @@ pub fn open(conf: Arc<Conf>, clock: Clock) -> Result<Opened, OpenError> {
     let policy = Policy { log: conf.log.clone(), timestamping: conf.timestamping.clone() };
     let log = MessageLog::open(&conf.log_dir(), clock.clone(), policy)?;
     let spool = Spool::open(&conf.spool_dir(), bounds)?;
-    Ok(Opened { conf, clock, keys, server, log, spool, client: Client::default() })
+    let embassy = Embassy::open(&conf.authority_dir())?;
+    Ok(Opened { conf, clock, keys, server, log, spool, embassy, client: Client::default() })
 }
 
 impl Opened {
@@ -108,7 +114,7 @@ impl Opened {
     /// The gateway, with the first picture painted from this configuration and the responses kept on disk.
     #[must_use]
     pub fn gateway(self, globalconf: GlobalConf) -> Gateway {
-        let Self { conf, clock, keys, server, log, spool, client: _ } = self;
+        let Self { conf, clock, keys, server, log, spool, embassy, client: _ } = self;
         let now = clock.now();
         let statuses = ocsp::load(&conf.ocsp_dir(), &keys.certificates(), &globalconf, now);
         let world = World::new(
@@ -121,7 +127,7 @@ impl Opened {
         );
         Gateway {
             net: Net::new(&conf),
-            embassy: Embassy::default(),
+            embassy,
             peer_statuses: PeerStatuses::new(PEER_CERTIFICATES_MAX),
             world: Arc::new(WorldCell::new(world)),
             conf,

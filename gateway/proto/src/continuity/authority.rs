@@ -241,7 +241,7 @@ pub enum WarrantError {
     #[error("{register} is no register of the instance's continuity part")]
     UnknownRegister {
         /// What it names.
-        register: ClientId,
+        register: Box<ClientId>,
     },
     /// The site may never lead the register.
     #[error("site {site} is not in the succession of {register}")]
@@ -249,11 +249,11 @@ pub enum WarrantError {
         /// What it names.
         site: String,
         /// The register.
-        register: ClientId,
+        register: Box<ClientId>,
     },
     /// The class of the register forbids it.
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
+    #[error("{0}")]
+    Forbidden(Box<Forbidden>),
     /// Nobody of that name may order it.
     #[error("{name} is no operator of the instance's continuity part")]
     UnknownOperator {
@@ -293,8 +293,9 @@ impl Warrant {
     /// [`WarrantError`].
     pub fn check(&self, policy: &Policy) -> Result<(), WarrantError> {
         let Claim { register: id, site, .. } = self.claim();
-        let register =
-            policy.register(id).ok_or_else(|| WarrantError::UnknownRegister { register: id.clone() })?;
+        let register = policy
+            .register(id)
+            .ok_or_else(|| WarrantError::UnknownRegister { register: Box::new(id.clone()) })?;
         may_lead(policy, register, site)?;
         match self {
             Self::Order(order) => order.check(policy),
@@ -335,9 +336,10 @@ impl Warrant {
 }
 
 fn may_lead(policy: &Policy, register: &Register, id: &str) -> Result<(), WarrantError> {
-    let outside = || WarrantError::OutsideSuccession { site: id.to_owned(), register: register.id.clone() };
+    let outside =
+        || WarrantError::OutsideSuccession { site: id.to_owned(), register: Box::new(register.id.clone()) };
     let site = policy.site(id).filter(|s| register.succession.contains(&s.id)).ok_or_else(outside)?;
-    Ok(register.may(Use::Authority, site)?)
+    register.may(Use::Authority, site).map_err(|e| WarrantError::Forbidden(Box::new(e)))
 }
 
 //------------ Seat ----------------------------------------------------------

@@ -1,7 +1,7 @@
 //! What a door says of a call that it does not serve, so that the one who asked may know where to go.
 //!
 //! ```text
-//! HTTP/1.1 503 Service Unavailable
+//! 503 Service Unavailable
 //! X-Road-Error: server.serverproxy.continuity.not_authority
 //! X-Road-Cont-Retry: safe;site=lux1
 //! ```
@@ -48,7 +48,7 @@ mod tests {
     fn response(status: &str, code: &str, retry: &str) -> Response {
         let hash = "A".repeat(88);
         let block = format!(
-            "HTTP/1.1 {status}\r\nx-road-client: DEV/GOV/M1/TAX\r\nx-road-service: DEV/GOV/M2/LAND/land\r\nx-road-id: 1\r\n\
+            "{status}\r\nx-road-client: DEV/GOV/M1/TAX\r\nx-road-service: DEV/GOV/M2/LAND/land\r\nx-road-id: 1\r\n\
              x-road-request-id: 2\r\nx-road-request-hash: {hash}\r\nX-Road-Error: {code}\r\nX-Road-Cont-Retry: {retry}\r\n"
         );
         Response::from_block(block.into_bytes()).unwrap()

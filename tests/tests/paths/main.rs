@@ -18,6 +18,7 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
+//! | `codes` | every code that a gateway may utter, uttered |
 //! | `consumer` | each check of the consumer's gateway, made to fail |
 //! | `doors` | when a call goes to another door, and when not |
 //! | `meta` | listClients, listMethods and their like |
@@ -28,6 +29,7 @@
 //! | `soap` | SOAP messages, their attachments, and services of the other kind |
 //! | `spoiled` | messages spoiled in one thing each |
 
+mod codes;
 mod consumer;
 mod doors;
 mod evidence;

@@ -2,11 +2,13 @@
 
 use saatkond::messagelog::Attachment;
 use saatkond_tests::site::{ASKING, answering};
-use saatkond_tests::{Answer, Ask, Federation, Service};
+use saatkond_tests::{Answer, Ask, Federation, Letter, Post, Service};
 
-const RELATED: &str = "multipart/related; type=\"text/xml\"; boundary=b1";
+/// The content type of [`multipart`].
+pub(crate) const RELATED: &str = "multipart/related; type=\"text/xml\"; boundary=b1";
 
-fn envelope(service: &str, body: &str) -> String {
+/// A request of the Tax Board to a service of the Land Board, with this element in its body.
+pub(crate) fn envelope(service: &str, body: &str) -> String {
     let id = |member: &str, subsystem: &str, more: &str| {
         format!(
             "<i:xRoadInstance>DEV</i:xRoadInstance><i:memberClass>GOV</i:memberClass><i:memberCode>{member}\
@@ -29,7 +31,8 @@ const PARTS: [(&str, &[u8]); 2] = [
     ("content-type:text/plain\r\nContent-Transfer-Encoding: base64", b"aGVsbG8="),
 ];
 
-fn multipart(envelope: &str) -> Vec<u8> {
+/// An envelope with two attachments.
+pub(crate) fn multipart(envelope: &str) -> Vec<u8> {
     let mut out = format!("--b1\r\ncontent-type:text/xml\r\n\r\n{envelope}").into_bytes();
     for (head, body) in PARTS {
         out.extend_from_slice(format!("\r\n--b1\r\n{head}\r\n\r\n").as_bytes());
@@ -37,6 +40,18 @@ fn multipart(envelope: &str) -> Vec<u8> {
     }
     out.extend_from_slice(b"\r\n--b1--\r\n");
     out
+}
+
+/// What an information system says to its gateway.
+pub(crate) fn ask(content_type: &str, body: &[u8]) -> Ask {
+    let mut ask = Ask::new("POST", "").target("/");
+    ask.lines.retain(|(name, _)| name != "X-Road-Client");
+    ask.line("Content-Type", content_type).body(body)
+}
+
+/// A letter with the headers of a SOAP request.
+pub(crate) fn post(letter: &Letter) -> Post {
+    Post::of(letter).without("x-road-message-type").line("x-original-content-type", "text/xml")
 }
 
 #[tokio::test]
@@ -54,12 +69,7 @@ async fn attachments_cross_both_ways_byte_for_byte() {
     );
     let home = federation.open("HOME", &soap).await;
     let tax = federation.open("TAX", ASKING).await;
-    let ask = |envelope: String| {
-        let mut ask =
-            Ask::new("POST", "").target("/").line("Content-Type", RELATED).body(multipart(&envelope));
-        ask.lines.retain(|(name, _)| name != "X-Road-Client");
-        ask.line("SOAPAction", "\"urn:a\"")
-    };
+    let ask = |envelope: String| ask(RELATED, &multipart(&envelope)).line("SOAPAction", "\"urn:a\"");
     let question = envelope("parcel", "parcel");
     let heard = tax.ask(&ask(question.clone())).await;
     assert_eq!(heard.status(), 200, "{heard:?}");

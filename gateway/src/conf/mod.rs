@@ -9,10 +9,12 @@
 //! | [`doors`] | in which order the security servers of a provider are asked |
 //! | [`version`] | versions of other gateways |
 //! | [`units`] | durations and sizes |
+//! | `source` | files as they were read |
 
 pub mod doors;
 pub mod server;
 pub mod server_v1;
+mod source;
 pub mod units;
 pub mod v1;
 pub mod version;
@@ -26,6 +28,7 @@ pub use version::{Oldest, Version};
 
 use saatkond_proto::globalconf::locations::Federations;
 use saatkond_proto::id::ServerId;
+use source::Source;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -135,7 +138,7 @@ impl Conf {
     /// # Errors
     /// [`ConfError`].
     pub fn load(file: &Path) -> Result<Self, ConfError> {
-        let bytes = read(file, FILE_BYTES_MAX)?;
+        let (bytes, _) = read(file, FILE_BYTES_MAX)?;
         Self::from_toml(&String::from_utf8_lossy(&bytes), file)
     }
 
@@ -309,17 +312,18 @@ impl Conf {
 /// Bytes of a configuration file; a large server's services and rights have less than a tenth.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Reads a file that is not larger than `allowed` bytes.
-fn read(file: &Path, allowed: u64) -> Result<Vec<u8>, ConfError> {
+/// Reads a file that is not larger than `allowed` bytes, and tells how it looked before.
+fn read(file: &Path, allowed: u64) -> Result<(Vec<u8>, Source), ConfError> {
     let unreadable = |source| ConfError::Unreadable { file: file.to_owned(), source };
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(unreadable)?;
+    let looks = Source::new(file, &opened.metadata().map_err(unreadable)?);
     opened.take(allowed + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > allowed {
         let text = format!("larger than {} bytes", allowed);
         return Err(ConfError::Malformed { file: file.to_owned(), text });
     }
-    Ok(bytes)
+    Ok((bytes, looks))
 }
 
 /// Parses TOML of a known version; another version is named before its keys are.

@@ -1,6 +1,7 @@
 //! `server.toml`: what this server offers, to whom.
 
 use super::ConfError;
+use super::source::Source;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::message::endpoint::{Endpoint, normal_path};
@@ -14,6 +15,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 pub struct ServerConf {
     clients: BTreeMap<ClientId, Client>,
+    /// The files it was read from: `server.toml`, and those that it names.
+    sources: Vec<Source>,
 }
 
 /// A client of this server: a member or subsystem whose information systems ask or serve here.
@@ -134,9 +137,9 @@ pub struct LocalGroup {
 }
 
 impl ServerConf {
-    /// What these clients offer.
-    pub(super) const fn new(clients: BTreeMap<ClientId, Client>) -> Self {
-        Self { clients }
+    /// What these clients offer, read from these files.
+    pub(super) const fn new(clients: BTreeMap<ClientId, Client>, sources: Vec<Source>) -> Self {
+        Self { clients, sources }
     }
 
     /// Reads and checks `server.toml`, with the certificate files that it names. Clients must be of `instance`.
@@ -144,8 +147,16 @@ impl ServerConf {
     /// # Errors
     /// [`ConfError`], with line and reason.
     pub fn load(file: &Path, instance: &str) -> Result<Self, ConfError> {
-        let bytes = super::read(file, super::FILE_BYTES_MAX)?;
-        Self::from_toml(&String::from_utf8_lossy(&bytes), file, instance)
+        let (bytes, source) = super::read(file, super::FILE_BYTES_MAX)?;
+        let mut read = Self::from_toml(&String::from_utf8_lossy(&bytes), file, instance)?;
+        read.sources.push(source);
+        Ok(read)
+    }
+
+    /// Whether every file that it was read from, `server.toml` and the certificates it names, looks as it did then.
+    #[must_use]
+    pub fn is_as_read(&self) -> bool {
+        self.sources.iter().all(Source::is_as_read)
     }
 
     /// Checks the text of a `server.toml`; files it names are relative to `file`.

@@ -1,11 +1,12 @@
 //! `server.toml` as written, version 1, and the checks that turn it into [`ServerConf`]. Unknown keys are refused.
 //!
-//! The file is watched: a change is taken over whole within seconds, without a restart; a file that is refused leaves the
-//! earlier one in force.
+//! The file is watched, with the certificate files that it names: a change is taken over whole within seconds, without a
+//! restart; a file that is refused leaves the earlier one in force.
 
 use super::server::{
     Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
 };
+use super::source::Source;
 use super::units::{Span, span};
 use super::{ConfError, line_of, read};
 use rustls::pki_types::CertificateDer;
@@ -194,14 +195,14 @@ struct Check<'a> {
 pub(super) fn check(text: &str, file: &Path, instance: &str) -> Result<ServerConf, ConfError> {
     let written: File = super::parse(text, file)?;
     let check = Check { file, text, instance };
-    let mut clients = BTreeMap::new();
+    let (mut clients, mut sources) = (BTreeMap::new(), Vec::new());
     for client in &written.client {
-        let checked = check.client(client)?;
+        let checked = check.client(client, &mut sources)?;
         if let Some(earlier) = clients.insert(checked.id.clone(), checked) {
             return Err(check.refuse(&client.id, "id", format!("{} stands here twice", earlier.id), None));
         }
     }
-    Ok(ServerConf::new(clients))
+    Ok(ServerConf::new(clients, sources))
 }
 
 impl Check<'_> {
@@ -214,7 +215,8 @@ impl Check<'_> {
         }
     }
 
-    fn client(&self, written: &WrittenClient) -> Result<Client, ConfError> {
+    /// Checks a client; the files that it names are added to `sources`.
+    fn client(&self, written: &WrittenClient, sources: &mut Vec<Source>) -> Result<Client, ConfError> {
         let id = self.client_id(&written.id, written.id.get_ref())?;
         if id.member.instance != self.instance {
             let text = format!("{id} is of another instance, expected one of {}", self.instance);
@@ -222,7 +224,9 @@ impl Check<'_> {
         }
         let mut certificates = Vec::new();
         for path in &written.certificates {
-            certificates.extend(self.certificates(path)?);
+            let (ders, source) = self.certificates(path)?;
+            certificates.extend(ders);
+            sources.push(source);
         }
         let connection = match written.connection.get_ref() {
             Connecting::Http => Connection::Http,
@@ -254,9 +258,9 @@ impl Check<'_> {
         text.parse().map_err(|error| self.refuse(at, "client", format!("{error}"), None))
     }
 
-    fn certificates(&self, path: &Spanned<PathBuf>) -> Result<Vec<Vec<u8>>, ConfError> {
+    fn certificates(&self, path: &Spanned<PathBuf>) -> Result<(Vec<Vec<u8>>, Source), ConfError> {
         let file = self.file.parent().unwrap_or(Path::new("")).join(path.get_ref());
-        let bytes = read(&file, CERTIFICATE_FILE_BYTES_MAX)?;
+        let (bytes, source) = read(&file, CERTIFICATE_FILE_BYTES_MAX)?;
         let refuse = |text| self.refuse(path, "certificates", format!("{}: {text}", file.display()), None);
         let ders: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&bytes)
             .map(|der| der.map(|d| d.to_vec()))
@@ -268,7 +272,7 @@ impl Check<'_> {
         for der in &ders {
             Certificate::from_der(der).map_err(|error| refuse(error.to_string()))?;
         }
-        Ok(ders)
+        Ok((ders, source))
     }
 
     fn groups(&self, written: &[WrittenGroup]) -> Result<Vec<LocalGroup>, ConfError> {

@@ -95,7 +95,6 @@ pub struct Jobs(Arc<Inner>);
 struct Inner {
     gateway: Arc<Gateway>,
     client: globalconf::Client,
-    watch: server_file::Watch,
     /// Held while a picture is painted from the one that hangs: no two painters overlook each other.
     painting: Mutex<()>,
     statuses: Mutex<[Status; Job::ALL.len()]>,
@@ -163,7 +162,6 @@ impl Jobs {
             noted: now,
         });
         let inner = Inner {
-            watch: server_file::Watch::default(),
             gateway,
             client: globalconf::Client::default(),
             painting: Mutex::new(()),

@@ -201,6 +201,38 @@ async fn a_changed_server_file_is_taken_over_whole_and_a_bad_one_is_not() {
     assert_eq!(clients(), ["DEV/GOV/M1/OTHERS"]);
 }
 
+#[tokio::test]
+async fn a_changed_certificate_file_is_taken_over() {
+    let land = Land::new("watch-certificates", false).await;
+    let (file, pem) = (land.tax().join("server.toml"), land.tax().join("is.pem"));
+    let certificate = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap()
+    };
+    let (first, second) = (certificate("first.test"), certificate("second.test"));
+    fs::write(&pem, first.pem()).unwrap();
+    fs::write(&file, format!("{}certificates = [\"is.pem\"]\n", server_file("TAX"))).unwrap();
+    let jobs = land.jobs().await;
+    let known = || {
+        let world = gateway(&jobs).world();
+        world.server.clients().next().unwrap().certificates.clone()
+    };
+    assert_eq!(known(), [first.der().to_vec()]);
+    let held = gateway(&jobs).world();
+    jobs.run(Job::ServerConf).await;
+    assert!(Arc::ptr_eq(&held.server, &gateway(&jobs).world().server), "nothing changed");
+    fs::write(&pem, format!("{}{}", first.pem(), second.pem())).unwrap();
+    jobs.run(Job::ServerConf).await;
+    assert_eq!(known(), [first.der().to_vec(), second.der().to_vec()]);
+    fs::write(&pem, "no certificate").unwrap();
+    jobs.run(Job::ServerConf).await;
+    assert!(error(&jobs, Job::ServerConf).contains("no PEM certificate in it"));
+    assert_eq!(known().len(), 2, "the earlier ones stay");
+    fs::write(&pem, second.pem()).unwrap();
+    jobs.run(Job::ServerConf).await;
+    assert_eq!((known(), status(&jobs, Job::ServerConf).failures), (vec![second.der().to_vec()], 0));
+}
+
 // --- OCSP -----------------------------------------------------------------------------
 
 #[tokio::test]

@@ -41,7 +41,7 @@
 //! | job | what it does | how often | when it fails |
 //! |---|---|---|---|
 //! | `globalconf` | fetches the global configuration | `jobs.globalconf` | what is stored serves until it expires |
-//! | `server-file` | takes over a changed `server.toml` | `jobs.server_file` | the earlier one stays in force |
+//! | `server-file` | takes over a changed `server.toml`, or a certificate file that it names | `jobs.server_file` | the earlier one stays in force |
 //! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
 //! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
 //!

@@ -17,6 +17,7 @@
 use crate::ca::{Authority, CaError, Order, Policy};
 use crate::globalconf::{self, Audience, Edition, PublishError, Signers};
 use crate::index::{Purpose, replace_file};
+use crate::instance::continuity::{Continuity, WrittenOperator, WrittenRegister, WrittenSite};
 use crate::key::{KeyError, KeySpec, PrivateKey};
 use crate::naming::{Details, NamingError, Subject, short_name};
 use crate::pem;
@@ -29,6 +30,7 @@ use saatkond_proto::trust::profile::Profile;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is to be made.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Plan {
     pub timestamping_interval: Span,
     /// The members.
     pub members: Vec<Member>,
+    /// Its sites and registers, if it has any.
+    pub continuity: Option<Continuity>,
 }
 
 /// A member of the instance.
@@ -196,7 +200,46 @@ impl Plan {
                 member("M1", "Tax Board", "TAX", vec![server("TAX", tax, "tax/keys")]),
                 member("M2", "Land Board", "LAND", vec![at_home, abroad]),
             ],
+            continuity: None,
         }
+    }
+
+    /// The same with the sites `home` and `embassy`, and LAND as a register that either may lead.
+    ///
+    /// Relays are where the two sites' own listeners answer; keys are operators', base64.
+    #[must_use]
+    pub fn with_sites(mut self, [at_home, abroad]: [&str; 2], operators: &[(&str, &str)]) -> Self {
+        let ids = || vec!["home".to_owned(), "embassy".to_owned()];
+        let site = |id: &str, jurisdiction: &str, server: &str, relay: &str| WrittenSite {
+            id: id.to_owned(),
+            role: id.to_owned(),
+            jurisdiction: jurisdiction.to_owned(),
+            servers: vec![format!("{}/GOV/M2/{server}", self.instance)],
+            relay: vec![relay.to_owned()],
+        };
+        let land = WrittenRegister {
+            id: format!("{}/GOV/M2/LAND", self.instance),
+            class: "INTERNAL".to_owned(),
+            succession: ids(),
+            live: Some(ids()),
+            staleness: Span(Duration::from_secs(5)),
+            staleness_max: Span::minutes(1),
+            refresh: Span::minutes(0),
+            read_shares: Vec::new(),
+            services: Vec::new(),
+        };
+        let operator =
+            |(name, key): &(&str, &str)| WrittenOperator { name: (*name).to_owned(), key: (*key).to_owned() };
+        self.continuity = Some(Continuity {
+            generation: 1,
+            sites: vec![
+                site("home", "territory", "HOME", at_home),
+                site("embassy", "embassy-agreement:LU:2017-06-20", "EMBASSY", abroad),
+            ],
+            registers: vec![land],
+            operators: operators.iter().map(operator).collect(),
+        });
+        self
     }
 
     /// `ADDRESS:PORT` of the trust services.
@@ -491,6 +534,7 @@ fn instance_file(
         certificate: "tsa/tsa.cert.pem".to_owned(),
         cost: Some("FREE".to_owned()),
     });
+    file.continuity.clone_from(&plan.continuity);
     for member in &plan.members {
         if !file.classes.iter().any(|class| class.code == member.class) {
             let description = format!("Members of class {}", member.class);

@@ -458,6 +458,10 @@ fn check(instance: &Instance, shared: &SharedParams, now: UnixTime) -> Result<()
 pub fn check_file(file: &Path, directory: &Path, now: UnixTime) -> Result<Instance, PublishError> {
     let instance = Instance::read(file, now)?;
     let signers = Signers::open(directory)?;
+    // one that cannot be read any more holds nobody up: gateways keep the same rule
+    if let Ok(before) = applied(directory, now) {
+        instance.check_follows(&before)?;
+    }
     // signing finds what no header can carry
     Edition::new(&instance, &signers, now)?.sign(&signers, now)?;
     Ok(instance)

@@ -8,6 +8,7 @@ use crate::instance::Instance;
 use crate::key::KeySpec;
 use crate::span::Span;
 use clap::{Args, Subcommand};
+use saatkond_proto::continuity::Policy;
 use saatkond_proto::globalconf::anchor::fingerprint;
 use saatkond_proto::time::UnixTime;
 use serde_json::json;
@@ -125,8 +126,12 @@ fn apply(arguments: &Apply, streams: &mut Streams<'_>, now: UnixTime) -> Result<
 fn summary(instance: &Instance) -> String {
     let shared = instance.shared();
     let subsystems: usize = shared.members.iter().map(|member| member.subsystems.len()).sum();
+    let policy = instance.options().continuity.as_deref().map_or_else(String::new, |policy| {
+        let (sites, registers) = (policy.sites.len(), policy.registers.len());
+        format!(", {sites} sites and {registers} registers in generation {}", policy.generation)
+    });
     format!(
-        "{}: {} members, {subsystems} subsystems, {} servers, {} groups, {} certification and {} time-stamping services",
+        "{}: {} members, {subsystems} subsystems, {} servers, {} groups, {} certification and {} time-stamping services{policy}",
         instance.name(),
         shared.members.len(),
         shared.servers.len(),
@@ -172,6 +177,7 @@ fn show(arguments: &ShowInstance, streams: &mut Streams<'_>, now: UnixTime) -> R
                 "servers": servers,
                 "certification_services": shared.cas.iter().map(|ca| &ca.name).collect::<Vec<_>>(),
                 "timestamping_services": shared.tsas.iter().map(|tsa| &tsa.name).collect::<Vec<_>>(),
+                "continuity": instance.options().continuity.as_deref().map(continuity),
                 "notes": instance.notes(),
             })
         ));
@@ -188,6 +194,35 @@ fn show(arguments: &ShowInstance, streams: &mut Streams<'_>, now: UnixTime) -> R
         streams.talk(format!("note: {note}"));
     }
     Ok(Exit::Done)
+}
+
+fn continuity(policy: &Policy) -> serde_json::Value {
+    let sites = policy.sites.iter().map(|site| {
+        let servers: Vec<_> = site.servers.iter().map(ToString::to_string).collect();
+        json!({
+            "id": site.id,
+            "role": site.role.text(),
+            "jurisdiction": site.jurisdiction.to_string(),
+            "servers": servers,
+            "relay": site.relay,
+        })
+    });
+    let registers = policy.registers.iter().map(|register| {
+        json!({
+            "id": register.id.to_string(),
+            "class": register.class.text(),
+            "succession": register.succession,
+            "live": register.live,
+            "staleness_seconds": register.staleness.as_secs(),
+            "staleness_max_seconds": register.staleness_max.as_secs(),
+        })
+    });
+    json!({
+        "generation": policy.generation,
+        "sites": sites.collect::<Vec<_>>(),
+        "registers": registers.collect::<Vec<_>>(),
+        "operators": policy.operators.iter().map(|o| &o.name).collect::<Vec<_>>(),
+    })
 }
 
 fn sign(arguments: &Sign, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 //! The file ([`v1::File`]) is what its authority keeps under version control. [`Instance::read`] checks all of it:
 //! either everything can be published in every version, or nothing changes.
 
+pub mod continuity;
 pub mod v1;
 
 use crate::naming;
@@ -89,6 +90,8 @@ impl Instance {
         inline(&mut file, base)?;
         let shared = shared(&file)?;
         let private = private(&file)?;
+        let mut notes = Vec::new();
+        let policy = file.continuity.as_ref().map(|written| continuity::policy(written, &shared, &mut notes));
         let options = Options {
             monitoring_client: match &file.monitoring_client {
                 Some(id) => Some(client(&file, id, &Place("monitoring_client", ""))?),
@@ -96,9 +99,9 @@ impl Instance {
             },
             ocsp_fetch_interval: file.ocsp_fetch_interval.0,
             check_next_update: file.check_next_update,
-            continuity: None,
+            continuity: policy.transpose()?.map(Arc::new),
         };
-        let mut instance = Self { file, shared, private, options, notes: Vec::new() };
+        let mut instance = Self { file, shared, private, options, notes };
         instance.check_times()?;
         instance.check_certificates(now)?;
         instance.note_what_may_surprise();
@@ -156,6 +159,14 @@ impl Instance {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Checks that this may follow what was applied before: what was said of sites and registers is not taken back.
+    ///
+    /// # Errors
+    /// [`InstanceError::Entry`].
+    pub fn check_follows(&self, before: &Self) -> Result<(), InstanceError> {
+        continuity::follows(self.options.continuity.as_deref(), before.options.continuity.as_deref())
     }
 
     /// The file with every certificate inside it: needs no other file.

@@ -3,6 +3,7 @@
 //! Wherever a certificate or an anchor is named, a file name (relative to this file) or the text itself may stand:
 //! PEM for certificates, XML for anchors. What [`crate::instance::Instance::applied`] keeps holds all texts.
 
+use super::continuity::Continuity;
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,9 @@ pub struct File {
     /// Global groups.
     #[serde(default, rename = "group")]
     pub groups: Vec<Group>,
+    /// Sites and registers. Default: every server is like every other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuity: Option<Continuity>,
 }
 
 impl File {
@@ -93,6 +97,7 @@ impl File {
             members: Vec::new(),
             servers: Vec::new(),
             groups: Vec::new(),
+            continuity: None,
         }
     }
 }

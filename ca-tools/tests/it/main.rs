@@ -7,5 +7,6 @@
 
 mod authority;
 mod cli;
+mod continuity;
 mod services;
 mod support;

@@ -147,7 +147,7 @@ impl Form<'_> {
             ("u8", None) => number(u64::from(u8::MAX)),
             ("u16", None) => number(u64::from(u16::MAX)),
             ("u32", None) => number(u64::from(u32::MAX)),
-            ("usize", None) => number(i64::MAX as u64),
+            ("u64" | "usize", None) => number(i64::MAX as u64),
             ("String", None) if doc.contains("`INSTANCE/CLASS/CODE/SERVER`") => self.named("serverId"),
             ("String", None) if doc.contains("`INSTANCE/CLASS/CODE/SUBSYSTEM`") => self.named("clientId"),
             ("String", None) if doc.contains("`INSTANCE/CLASS/CODE`") => self.named("memberId"),

@@ -47,7 +47,10 @@ const FILES: [File; 5] = [
     File {
         name: "instance.toml",
         about: "An instance: who belongs to it, and whom all of them trust.",
-        sources: &[include_str!("../../../ca-tools/src/instance/v1.rs")],
+        sources: &[
+            include_str!("../../../ca-tools/src/instance/v1.rs"),
+            include_str!("../../../ca-tools/src/instance/continuity.rs"),
+        ],
     },
 ];
 

@@ -44,34 +44,32 @@ pub fn sends_to(response: &Response) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::rest::{Headers, Request};
 
-    fn response(status: &str, code: &str, retry: &str) -> Response {
-        let hash = "A".repeat(88);
-        let block = format!(
-            "{status}\r\nx-road-client: DEV/GOV/M1/TAX\r\nx-road-service: DEV/GOV/M2/LAND/land\r\nx-road-id: 1\r\n\
-             x-road-request-id: 2\r\nx-road-request-hash: {hash}\r\nX-Road-Error: {code}\r\nX-Road-Cont-Retry: {retry}\r\n"
-        );
-        Response::from_block(block.into_bytes()).unwrap()
+    fn response(status: u16, code: &str, retry: &str) -> Response {
+        let request = "GET\r\n/r1/DEV/GOV/M2/LAND/land\r\nx-road-client:DEV/GOV/M1/TAX\r\nx-road-id:1\r\nx-road-request-id:2\r\n";
+        let request = Request::from_block(request.as_bytes().to_vec()).unwrap();
+        let mut headers = Headers::default();
+        headers.push("X-Road-Error", code);
+        headers.push(RETRY, retry);
+        Response::from_service(status, "Service Unavailable", &headers, &request, &[1; 64]).unwrap()
     }
 
     #[test]
     fn only_a_refusal_that_names_a_site_sends_on() {
         let ours = "server.serverproxy.continuity.not_authority";
-        let sends = |status: &str, code: &str, retry: &str| {
+        let sends = |status: u16, code: &str, retry: &str| {
             sends_to(&response(status, code, retry)).map(str::to_owned)
         };
         let lux = Some("lux1".to_owned());
-        assert_eq!(sends("503 Service Unavailable", ours, &safe_at("lux1")), lux);
-        assert_eq!(
-            sends("503 X", "Server.ServerProxy.Continuity.NotAuthority", "safe; site=lux1; after=1"),
-            lux
-        );
-        assert_eq!(sends("500 X", ours, "safe;site=lux1"), None);
-        assert_eq!(sends("503 X", "server.serverproxy.continuity.read_only", "safe;site=lux1"), None);
-        assert_eq!(sends("503 X", "not_authority", "safe;site=lux1"), None);
-        assert_eq!(sends("503 X", "discontinuity.not_authority", "safe;site=lux1"), None);
+        assert_eq!(sends(503, ours, &safe_at("lux1")), lux);
+        assert_eq!(sends(503, "Server.ServerProxy.Continuity.NotAuthority", "safe; site=lux1; after=1"), lux);
+        assert_eq!(sends(500, ours, "safe;site=lux1"), None);
+        assert_eq!(sends(503, "server.serverproxy.continuity.read_only", "safe;site=lux1"), None);
+        assert_eq!(sends(503, "not_authority", "safe;site=lux1"), None);
+        assert_eq!(sends(503, "discontinuity.not_authority", "safe;site=lux1"), None);
         for retry in ["never;site=lux1", "safe", "safe;site=", "site=lux1;safe", "with-key;site=lux1"] {
-            assert_eq!(sends("503 X", ours, retry), None, "{retry}");
+            assert_eq!(sends(503, ours, retry), None, "{retry}");
         }
     }
 }

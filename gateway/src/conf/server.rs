@@ -206,6 +206,28 @@ impl ServerConf {
             || found.endpoints.iter().any(|g| g.endpoint.covers(method, &path) && is_one_of(&g.allow))
     }
 
+    /// The endpoints of `service` on which `caller` has a right, as metaservices tell them; `None` without any right on it.
+    ///
+    /// Spec: message-path §1.7, §4.6. A right on an endpoint shows the others that it includes.
+    #[must_use]
+    pub fn endpoints_of(
+        &self,
+        caller: &ClientId,
+        service: &ServiceId,
+        conf: &GlobalConf,
+    ) -> Option<Vec<&Endpoint>> {
+        let (found, provider) = (self.service(service)?, self.clients.get(&service.client)?);
+        let is_one_of = |allow: &[Subject]| allow.iter().any(|s| provider.is_subject(s, caller, conf));
+        let all = found.endpoints.iter().map(|grant| &grant.endpoint);
+        if is_one_of(&found.allow) {
+            return Some(all.collect());
+        }
+        let granted = found.endpoints.iter().filter(|grant| is_one_of(&grant.allow));
+        let granted: Vec<_> = granted.map(|grant| &grant.endpoint).collect();
+        let is_shown = |endpoint: &&Endpoint| granted.iter().any(|right| right.includes(endpoint));
+        (!granted.is_empty()).then(|| all.filter(is_shown).collect())
+    }
+
     /// Whether `caller` has any right on `service`, on all of it or on an endpoint.
     #[must_use]
     pub fn has_any_right(&self, caller: &ClientId, service: &ServiceId, conf: &GlobalConf) -> bool {

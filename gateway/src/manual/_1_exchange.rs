@@ -54,6 +54,16 @@
 //! | 14 forward | `provider/forward.rs` | The service is called with the request as it was signed, within its time limit. `forward` takes a recorded request and nothing else: to forward an unrecorded one does not compile. |
 //! | 15 sign, 16 record | `provider/seal.rs` | The service's answer, whatever its status, becomes a block that names the request by its hash; into a SOAP answer the hash is inserted as `requestHash`, and a SOAP fault is passed on unsigned. Signed in the provider's name, recorded, then sent. |
 //!
+//! # What gateways answer by themselves
+//!
+//! `GET /listClients[?xRoadInstance=…]` at the door of information systems tells the members and subsystems of the
+//! instance, or of one in federation with it, as XML or (`Accept: application/json`) JSON. Anyone who reaches that door may
+//! ask; nothing crosses, and nothing is signed (`consumer/local.rs`).
+//!
+//! `listMethods` and `allowedMethods` are called like services, by REST (a GET) or by SOAP, and each lists the services of
+//! its own kind: all, or those on which the caller has a right. Step 10 lets every client through whose message gets there,
+//! and in place of step 14 the provider's gateway answers (`provider/meta.rs`); all else is as above, evidence included.
+//!
 //! # What is proven afterwards
 //!
 //! Both message logs hold both messages with their signatures, the certificates, and the OCSP responses of that moment

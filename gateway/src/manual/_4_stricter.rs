@@ -103,4 +103,4 @@
 //!
 //! # What this version does not speak
 //!
-//! Metaservices of a provider (`listMethods` and its like) are unknown services here; `listClients` is answered.
+//! `getWsdl` and `getOpenAPI`: no service has a description yet. The other metaservices are answered.

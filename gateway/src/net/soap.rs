@@ -244,6 +244,13 @@ fn boundary_of(content_type: &str) -> Option<String> {
 //------------ Letter --------------------------------------------------------
 
 impl Letter {
+    /// An envelope of ours that stands alone, in UTF-8.
+    #[must_use]
+    pub fn alone(envelope: Envelope) -> Self {
+        let head = PartHead { content_type: Some(ALONE.to_owned()), headers: Vec::new() };
+        Self { envelope, head, content_type: ALONE.to_owned() }
+    }
+
     /// As another gateway is sent it.
     #[must_use]
     pub fn outbound(&self) -> Outbound<'_> {

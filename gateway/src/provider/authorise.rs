@@ -1,20 +1,37 @@
 //! May this client call this service: [`Head`] → [`Permitted`].
 
 use super::receive::Head;
-use crate::conf::{Service, ServiceKind};
+use crate::conf::{Client, Service, ServiceKind};
 use crate::net::question::Question;
 use crate::world::World;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
+use saatkond_proto::message::meta::Metaservice;
 
 /// A request that may be made. Only [`authorise`] makes one.
 #[derive(Debug)]
 pub struct Permitted {
     question: Question,
     announced: DigestAlgorithm,
-    service: Service,
+    called: Called,
+}
+
+/// What is called.
+#[derive(Debug)]
+pub enum Called {
+    /// A service.
+    Service(Box<Callee>),
+    /// A metaservice: the gateway answers by itself.
+    Metaservice(Metaservice),
+}
+
+/// A service, as it was configured at that moment.
+#[derive(Debug)]
+pub struct Callee {
+    /// The service.
+    pub service: Service,
     /// Certificates of which an https service must show one; `None` where any will do.
-    pinned: Option<Vec<Vec<u8>>>,
+    pub pinned: Option<Vec<Vec<u8>>>,
 }
 
 impl Permitted {
@@ -30,16 +47,19 @@ impl Permitted {
         self.announced
     }
 
-    /// The service, as it was configured at that moment.
+    /// What is called.
     #[must_use]
-    pub const fn service(&self) -> &Service {
-        &self.service
+    pub const fn called(&self) -> &Called {
+        &self.called
     }
+}
 
-    /// Certificates of which an https service must show one; `None` where any will do.
+impl Callee {
+    /// A service of `provider`, which may be asked.
     #[must_use]
-    pub fn pinned(&self) -> Option<&[Vec<u8>]> {
-        self.pinned.as_deref()
+    pub fn new(provider: &Client, service: &Service) -> Self {
+        let pinned = service.verify_tls.then(|| provider.certificates.clone());
+        Self { service: service.clone(), pinned }
     }
 }
 
@@ -48,13 +68,20 @@ impl Permitted {
 ///
 /// Asked before the body is taken: a stranger must not fill our disk.
 ///
-/// Spec: message-path §4.1, 12–15.
+/// Spec: message-path §4.1, 12–15. Seen: metaservices are open to every client whose message gets as far as this.
 ///
 /// # Errors
 /// [`Fault`] with `unknown_service`, `service_type`, `access_denied` or `service_disabled`.
 pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
     let Head { question, announced } = head;
     let (id, client) = (question.service(), question.client());
+    let metaservice = match &question {
+        Question::Rest(request) => Metaservice::by_rest(request.method, &id.code),
+        Question::Soap(_) => Metaservice::by_soap(&id.code),
+    };
+    if let Some(metaservice) = metaservice {
+        return Ok(Permitted { called: Called::Metaservice(metaservice), question, announced });
+    }
     let Some((provider, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
         return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {id}")));
     };
@@ -78,6 +105,6 @@ pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
     if let Some(notice) = &service.disabled {
         return Err(Fault::new(Leaf::ServiceDisabled, format!("Service {id} is disabled: {notice}")));
     }
-    let pinned = service.verify_tls.then(|| provider.certificates.clone());
-    Ok(Permitted { service: service.clone(), pinned, question, announced })
+    let called = Called::Service(Box::new(Callee::new(provider, service)));
+    Ok(Permitted { called, question, announced })
 }

@@ -1,6 +1,6 @@
 //! To our information system, within its deadline.
 
-use super::authorise::Permitted;
+use super::authorise::Callee;
 use super::receive::Proven;
 use crate::Gateway;
 use crate::messagelog::{Recorded, Spooled};
@@ -18,7 +18,7 @@ use saatkond_proto::message::rest;
 use saatkond_proto::message::soap::Document;
 use std::time::Duration;
 
-/// What our information system answered.
+/// What our information system answered, or the gateway in its place.
 #[derive(Debug)]
 pub enum Answered {
     /// By REST.
@@ -35,6 +35,13 @@ pub enum Answered {
         /// Its attachments.
         attachments: Vec<Attachment>,
     },
+    /// By the gateway itself, to a REST call.
+    Meta {
+        /// The document's content type.
+        content_type: String,
+        /// The document.
+        document: Spooled,
+    },
 }
 
 /// Calls the service of a recorded request.
@@ -45,24 +52,28 @@ pub enum Answered {
 /// # Errors
 /// [`Fault`] with `network_error`, `io_error`, `unknown_host` or `ssl_authentication_failed`; for SOAP with
 /// `service_failed` before it, or with what the service says is wrong.
-pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<Answered, Fault> {
-    let permitted = request.permitted();
-    let service = permitted.service();
-    match permitted.question() {
+pub async fn forward(
+    gateway: &Gateway,
+    request: &Recorded<Proven>,
+    callee: &Callee,
+) -> Result<Answered, Fault> {
+    let service = &callee.service;
+    match request.permitted().question() {
         Question::Rest(asked) => {
             let url = asked.url(&service.url);
             let body = request.attachments().first().map(|a| &a.body);
             let sent = body.filter(|_| asked.method.carries_body());
             let headers: Vec<_> = asked.service_headers().collect();
             let make = |place: &Place| http_request(asked.method, place, &headers, sent);
-            let (connection, answer) = call(gateway, permitted, &url, make).await?;
+            let is_safe = asked.method.is_safe();
+            let (connection, answer) = call(gateway, callee, &url, is_safe, make).await?;
             receive(gateway, connection, answer, asked.method.name() == "HEAD", service.timeout).await
         }
         Question::Soap(asked) => {
             let make = |place: &Place| soap_request(asked, request.attachments(), place);
             let answered = async {
                 asked.letter.refuse_hidden_parts(request.attachments()).await?;
-                let (connection, answer) = call(gateway, permitted, &service.url, make).await?;
+                let (connection, answer) = call(gateway, callee, &service.url, false, make).await?;
                 receive_soap(gateway, connection, answer, service.timeout).await
             };
             answered.await.map_err(|fault| fault.under(Leaf::ServiceFailed))
@@ -73,18 +84,19 @@ pub async fn forward(gateway: &Gateway, request: &Recorded<Proven>) -> Result<An
 /// Asks the service, within its deadline; `make` is called for every attempt.
 async fn call(
     gateway: &Gateway,
-    permitted: &Permitted,
+    callee: &Callee,
     url: &str,
+    is_safe: bool,
     make: impl Fn(&Place) -> Result<HttpRequest<Outgoing>, Fault>,
 ) -> Result<(Connection, http::Response<hyper::body::Incoming>), Fault> {
-    let timeout = permitted.service().timeout;
+    let timeout = callee.service.timeout;
     let malformed =
         || Fault::new(Leaf::ServiceMalformedUrl, "the service's address is no URL").at(Side::Service);
     let place = Place::from_url(url).ok_or_else(malformed)?;
     let rules = ServiceRules {
         connect: gateway.conf.timeouts.connect.min(timeout),
-        pinned: permitted.pinned(),
-        is_safe: permitted.question().is_safe(),
+        pinned: callee.pinned.as_deref(),
+        is_safe,
     };
     let call = async {
         let mut connection = dial::open_service(gateway, &place, rules).await?;

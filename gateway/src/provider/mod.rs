@@ -5,19 +5,22 @@
 //! | [`receive`] | parts to spool, peer's certificate against its OCSP responses, signature |
 //! | [`mod@authorise`] | may this client call this service: Head → Permitted |
 //! | [`mod@forward`] | to our information system, within its deadline |
+//! | [`meta`] | what is answered in its place: listMethods and its like |
 //! | [`mod@seal`] | the answer signed, recorded and sent; faults leave here too |
 //! | [`ocsp`] | our certificates' OCSP responses for the asking (port 5577) |
 //!
 //! What is not recorded is not forwarded: it does not compile.
 //!
 //! ```compile_fail,E0308
-//! # async fn example(gateway: &saatkond::Gateway, request: saatkond::provider::receive::Proven) {
-//! let answer = saatkond::provider::forward::forward(gateway, &request).await;
+//! # use saatkond::{Gateway, provider::{authorise::Callee, receive::Proven}};
+//! # async fn example(gateway: &Gateway, request: Proven, callee: &Callee) {
+//! let answer = saatkond::provider::forward::forward(gateway, &request, callee).await;
 //! # }
 //! ```
 
 pub mod authorise;
 pub mod forward;
+pub mod meta;
 pub mod ocsp;
 pub mod receive;
 pub mod seal;
@@ -28,7 +31,7 @@ use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
 use crate::net::task::{self, Account};
 use crate::net::{message, tls};
 use crate::world::World;
-use authorise::authorise;
+use authorise::{Called, authorise};
 use forward::forward;
 use http::Response;
 use receive::{receive_head, receive_rest, verify};
@@ -56,7 +59,10 @@ pub async fn answer(
     let whole = receive_rest(gateway, permitted, inbound).await?;
     let proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
     let request = message::record(gateway, proven).await?; // → Recorded
-    let answered = forward(gateway, &request).await?; // takes that and nothing else
+    let answered = match request.permitted().called() {
+        Called::Service(callee) => forward(gateway, &request, callee).await?, // takes that and nothing else
+        Called::Metaservice(metaservice) => meta::answer(&world, &request, *metaservice)?,
+    };
     seal(gateway, &world, &request, answered, account).await // sign, record, stream
 }
 

@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Response as HttpResponse, header};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf, Origin, Side, SoapFault};
 use saatkond_proto::id::{ClientId, ServiceId};
-use saatkond_proto::message::rest::{self, Response};
+use saatkond_proto::message::rest::{self, Request, Response};
 use saatkond_proto::signature::SignatureParts;
 use saatkond_proto::transport::{self, write::Part};
 
@@ -129,8 +129,7 @@ fn answer(
 ) -> Result<(Answer, Vec<Attachment>), Fault> {
     match (question, answered) {
         (Question::Rest(request), Answered::Rest { head, body }) => {
-            let block_digest = DigestAlgorithm::Sha512.digest(request.block());
-            let hash = rest::request_hash(&block_digest, asked_with.first().map(|a| a.body.digest()));
+            let hash = request_hash(request, asked_with);
             let response = Response::from_service(head.status, &head.reason, &head.headers, request, &hash);
             let response = response.map_err(|error| {
                 Fault::new(Leaf::InternalError, format!("the service's answer: {error}"))
@@ -148,8 +147,19 @@ fn answer(
             letter.can_be_told(&attachments).map_err(untold)?;
             Ok((Answer::Soap(Box::new(letter)), attachments))
         }
+        (Question::Rest(request), Answered::Meta { content_type, document }) => {
+            let hash = request_hash(request, asked_with);
+            let response = Response::from_metaservice(request, &hash, &content_type);
+            let response = response.map_err(message::internal)?;
+            Ok((Answer::Rest(Box::new(response)), vec![Attachment::rest(document)]))
+        }
         _ => Err(Fault::new(Leaf::InternalError, "the answer is of another kind")),
     }
+}
+
+fn request_hash(request: &Request, asked_with: &[Attachment]) -> Vec<u8> {
+    let block_digest = DigestAlgorithm::Sha512.digest(request.block());
+    rest::request_hash(&block_digest, asked_with.first().map(|a| a.body.digest()))
 }
 
 fn multipart(content_type: &str, outgoing: Outgoing) -> Result<HttpResponse<Outgoing>, Fault> {

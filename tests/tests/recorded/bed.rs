@@ -214,21 +214,21 @@ fn provider_offers(service: SocketAddr) -> String {
     let nohost = format!("http://{}.invalid/land", "n".repeat(64));
     let mut text =
         "version = 1\n[[client]]\nid = \"DEV/GOV/M2/REGISTER\"\nconnection = \"http\"\n".to_owned();
+    let endpoint = |path: &str, more: &str| {
+        format!("[[client.service.endpoint]]\nmethod = \"GET\"\npath = \"{path}\"\n{more}")
+    };
+    // In the order in which the recorded server lists them.
     for (code, url, more) in [
-        ("land", land.as_str(), all),
-        ("secret", &land, ""),
-        ("limited", &land, ""),
-        ("off", &land, &format!("enabled = false\nnotice = \"Closed for maintenance\"\n{all}")),
-        ("dead", "http://127.0.0.1:1/land", all),
-        ("nohost", &nohost, all),
-        ("slow", &land, &format!("timeout = \"500 ms\"\n{all}")),
-        ("api", &land, &format!("kind = \"openapi\"\n{all}")),
+        ("land", land.as_str(), all.to_owned()),
+        ("secret", &land, String::new()),
+        ("dead", "http://127.0.0.1:1/land", all.to_owned()),
+        ("nohost", &nohost, all.to_owned()),
+        ("limited", &land, endpoint("/open/*", all)),
+        ("off", &land, format!("enabled = false\nnotice = \"Closed for maintenance\"\n{all}")),
+        ("api", &land, format!("kind = \"openapi\"\n{all}{}", endpoint("/parcel/*", ""))),
+        ("slow", &land, format!("timeout = \"500 ms\"\n{all}")),
     ] {
         text.push_str(&format!("[[client.service]]\ncode = \"{code}\"\nurl = \"{url}\"\n{more}"));
-        if code == "limited" {
-            text.push_str("[[client.service.endpoint]]\nmethod = \"GET\"\npath = \"/open/*\"\n");
-            text.push_str(all);
-        }
     }
     let url = format!("http://{service}/soap");
     for (code, version, more) in [

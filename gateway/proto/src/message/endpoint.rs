@@ -155,6 +155,12 @@ impl Endpoint {
     pub fn covers(&self, method: Method, path: &str) -> bool {
         self.method.is_none_or(|m| m == method) && self.path.matches(path)
     }
+
+    /// Whether a right on this endpoint is one on all of another. Seen: its pattern must match the other's, as a path.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        self.method.is_none_or(|m| other.method == Some(m)) && self.path.matches(&other.path.pattern)
+    }
 }
 
 impl PathError {
@@ -260,6 +266,20 @@ mod tests {
         assert!(!open.covers(Method::Post, "/open/1"));
         assert!(!open.covers(Method::Get, "/open/1/2"));
         assert!(Endpoint::everything().covers(Method::Trace, ""));
+    }
+
+    #[test]
+    fn an_endpoint_includes_those_whose_patterns_it_matches() {
+        let endpoint = |method, path| Endpoint { method, path: PathGlob::new(path) };
+        let open = endpoint(Some(Method::Get), "/open/*");
+        assert!(open.includes(&open));
+        assert!(Endpoint::everything().includes(&open));
+        assert!(endpoint(None, "/open/**").includes(&open));
+        assert!(open.includes(&endpoint(Some(Method::Get), "/open/1")));
+        assert!(!open.includes(&endpoint(Some(Method::Post), "/open/*")));
+        assert!(!open.includes(&endpoint(None, "/open/*")));
+        assert!(!open.includes(&endpoint(Some(Method::Get), "/open/*/*")));
+        assert!(!open.includes(&Endpoint::everything()));
     }
 
     /// Seen: X-Road's `UriUtilsTest`, and message-path §4.6.

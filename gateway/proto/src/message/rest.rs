@@ -457,7 +457,7 @@ impl Response {
 
     /// Makes the answer of a metaservice: the request's own headers first, the content type last.
     ///
-    /// `request_hash` is over the block alone. Seen: message-path §1.7.
+    /// Seen: message-path §1.7. There `request_hash` is over the block alone, and a GET with a body cannot be answered.
     ///
     /// # Errors
     /// As [`Response::from_service`].

@@ -5,10 +5,50 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`clients`] | `listClients`: members and subsystems of an instance |
+//! | [`methods`] | `listMethods` and `allowedMethods`: the services of a provider |
 
 pub mod clients;
+pub mod methods;
 
+use super::rest::Method;
 use crate::xml::escape;
+
+/// A question that a provider's gateway answers in the service's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metaservice {
+    /// Which services there are.
+    ListMethods,
+    /// Which of them the client may call.
+    AllowedMethods,
+    /// The WSDL that describes a service; SOAP only.
+    GetWsdl,
+    /// The OpenAPI document that describes a service; REST only.
+    GetOpenApi,
+}
+
+impl Metaservice {
+    /// That which a REST call of this service is for. Seen: by another method than GET it is an unknown service.
+    #[must_use]
+    pub fn by_rest(method: Method, code: &str) -> Option<Self> {
+        match (method, code) {
+            (Method::Get, "listMethods") => Some(Self::ListMethods),
+            (Method::Get, "allowedMethods") => Some(Self::AllowedMethods),
+            (Method::Get, "getOpenAPI") => Some(Self::GetOpenApi),
+            _ => None,
+        }
+    }
+
+    /// That which a SOAP call of this service is for, whatever its version.
+    #[must_use]
+    pub fn by_soap(code: &str) -> Option<Self> {
+        match code {
+            "listMethods" => Some(Self::ListMethods),
+            "allowedMethods" => Some(Self::AllowedMethods),
+            "getWsdl" => Some(Self::GetWsdl),
+            _ => None,
+        }
+    }
+}
 
 /// Names and values in the query of a target, decoded as forms are. What does not decode stands for itself.
 pub fn parameters(query: &str) -> impl DoubleEndedIterator<Item = (String, String)> {

@@ -64,7 +64,7 @@ fn edit(text: &str, root: Node<'_, '_>, hash: &str) -> Result<String, SoapError>
 }
 
 /// The prefix with which an element is written.
-fn prefix_of<'t>(text: &'t str, node: Node<'_, '_>) -> &'t str {
+pub(super) fn prefix_of<'t>(text: &'t str, node: Node<'_, '_>) -> &'t str {
     let tag = text.get(node.range()).and_then(|t| t.strip_prefix('<')).unwrap_or_default();
     let end = tag.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/')).unwrap_or(tag.len());
     tag.get(..end).and_then(|name| name.split_once(':')).map_or("", |(prefix, _)| prefix)

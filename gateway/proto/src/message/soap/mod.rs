@@ -8,7 +8,9 @@
 //! | `read` | the rules of header and body |
 //! | `charset` | the characters of an envelope |
 //! | `insert` | the hash of the request, put into an answer |
+//! | `answer` | the answer of a metaservice, made of its request |
 
+mod answer;
 pub(super) mod charset;
 mod insert;
 mod read;

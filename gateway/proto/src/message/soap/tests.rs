@@ -167,6 +167,88 @@ fn the_hash_is_inserted_and_nothing_else_changes() {
     assert_eq!(told.answers(&request), Ok(()));
 }
 
+/// A question to `listMethods`.
+fn asking(body: &str) -> String {
+    REQUEST.replace(">get<", ">listMethods<").replace("<get>\u{e4}</get>", body)
+}
+
+#[test]
+fn the_answer_of_a_metaservice_tells_its_request_back() {
+    let request = read(&asking("<x:listMethods a='1'/>")).unwrap();
+    let listed = request.listing(&[request.client.service("land")]).unwrap();
+    let (header, _) = REQUEST.split_once("<s:Body>").unwrap();
+    let (_, header) = header.split_once("<s:Header>").unwrap();
+    let expected = format!(
+        "<s:Header>{}<s:Body><x:listMethodsResponse><x:service i:objectType=\"SERVICE\">\
+         <i:xRoadInstance>DEV</i:xRoadInstance><i:memberClass>GOV</i:memberClass><i:memberCode>M1</i:memberCode>\
+         <i:subsystemCode>C1</i:subsystemCode><i:serviceCode>land</i:serviceCode></x:service>\
+         </x:listMethodsResponse></s:Body></s:Envelope>\n",
+        header.replace(">get<", ">listMethods<")
+    );
+    let told = std::str::from_utf8(listed.bytes()).unwrap();
+    assert!(told.ends_with(&expected), "{told}");
+    let answer = listed.with_request_hash(&request).unwrap();
+    assert_eq!(answer.answers(&request), Ok(()));
+    let none = read(&asking("<listMethods/>")).unwrap().listing(&[]).unwrap();
+    assert!(std::str::from_utf8(none.bytes()).unwrap().contains("<s:Body><x:listMethodsResponse/></s:Body>"));
+}
+
+#[test]
+fn the_answer_of_a_metaservice_is_utf8_with_prefixes_of_its_own_where_it_must() {
+    let text = asking("<q:listMethods xmlns:q='urn:q'/>").replace("UTF-8", "ISO-8859-1");
+    let text = text.replace("xmlns:x=", "xmlns:xro='urn:x' xmlns=").replace("<x:", "<").replace("</x:", "</");
+    let text =
+        text.replace("utf-8", "ISO-8859-1").replace("<s:Envelope", "<!-- \u{fc} --><s:Envelope b='&#xe4;'");
+    let text = text.replace("<issue>õ", "<issue>ü");
+    let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    let request = Envelope::read(latin1, None).unwrap();
+    let listed = request.listing(std::slice::from_ref(&request.service)).unwrap();
+    let told = std::str::from_utf8(listed.bytes()).unwrap();
+    let begins = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<s:Envelope b='&#xe4;' \
+        xmlns=\"http://x-road.eu/xsd/xroad.xsd\" xmlns:i=";
+    assert!(told.starts_with(begins), "{told}");
+    assert!(told.contains("<issue>ü</issue>"), "{told}");
+    let declared =
+        "<xro:listMethodsResponse xmlns:xro=\"http://x-road.eu/xsd/xroad.xsd\"><xro:service i:objectType";
+    assert!(told.contains(declared), "{told}");
+    assert_eq!(listed.with_request_hash(&request).unwrap().answers(&request), Ok(()));
+}
+
+#[test]
+fn a_question_is_told_back_under_the_name_of_its_answer() {
+    let told = |body: &str| {
+        let repeated = read(&asking(body)).unwrap().repeating().unwrap();
+        let text = String::from_utf8(repeated.bytes().to_vec()).unwrap();
+        text.split_once("<s:Body>").unwrap().1.split_once("</s:Body>").unwrap().0.to_owned()
+    };
+    for (body, expected) in [
+        (
+            "<x:listMethods><x:serviceCode>a</x:serviceCode></x:listMethods >",
+            "<x:listMethodsResponse><x:serviceCode>a</x:serviceCode></x:listMethodsResponse>",
+        ),
+        (
+            "<listMethodsNow a='</'><b/></listMethodsNow>",
+            "<listMethodsResponse a='</'><b/></listMethodsResponse>",
+        ),
+        ("<listMethods a='1' />", "<listMethodsResponse a='1' />"),
+        (
+            "<q:listMethods xmlns:q='u'>&#60;</q:listMethods>",
+            "<q:listMethodsResponse xmlns:q='u'>&#60;</q:listMethodsResponse>",
+        ),
+    ] {
+        assert_eq!(told(body.replace("'</'", "'1'").as_str()), expected.replace("'</'", "'1'"), "{body}");
+    }
+}
+
+#[test]
+fn a_field_of_the_body_is_x_roads() {
+    let body = "<x:listMethods><serviceCode>no</serviceCode><x:serviceCode>a</x:serviceCode><x:serviceCode>b &lt;\
+        <!-- -->c</x:serviceCode><y><x:serviceVersion>v</x:serviceVersion></y></x:listMethods>";
+    let request = read(&asking(body)).unwrap();
+    assert_eq!(request.body_field("serviceCode").unwrap().as_deref(), Some("b <c"));
+    assert_eq!(request.body_field("serviceVersion").unwrap(), None);
+}
+
 #[test]
 fn an_answer_of_another_question_is_none() {
     let request = request();
@@ -306,13 +388,15 @@ fn test_cases_of_xroad_are_judged_as_it_judges_them() {
 #[test]
 fn recorded_exchanges_answer_each_other() {
     let Some(folder) = vectors() else { return };
-    let mut seen = 0;
+    let (mut seen, mut metaservices) = (0, 0);
     for flavour in ["rsa", "ec", "int"] {
         let Ok(cases) = fs::read_dir(folder.join("xroad-recorded").join(flavour)) else { continue };
         for case in cases.map(|c| c.unwrap().path()) {
             let name = case.file_name().unwrap().to_string_lossy().into_owned();
             // The real server makes an answer in ISO-8859-1 unreadable.
-            if !name.starts_with("soap-") || matches!(name.as_str(), "soap-fault" | "soap-resp-latin1") {
+            if !(name.starts_with("soap-") || name.starts_with("meta-soap-"))
+                || matches!(name.as_str(), "soap-fault" | "soap-resp-latin1")
+            {
                 continue;
             }
             let body = |file: &str| {
@@ -326,8 +410,33 @@ fn recorded_exchanges_answer_each_other() {
             let request = envelope(body("client-request.bin"));
             let told = envelope(body("client-response.bin"));
             assert_eq!(told.answers(&request), Ok(()), "{name}");
+            if name.starts_with("meta-soap-") {
+                assert_eq!(made(&request).bytes(), told.bytes(), "{name}");
+                metaservices += 1;
+            }
             seen += 1;
         }
     }
-    assert!(seen >= 15, "{seen}");
+    assert!(seen >= 15 && metaservices == 6, "{seen} with {metaservices} of metaservices");
+}
+
+/// The answer of the recorded metaservice.
+fn made(request: &Envelope) -> Envelope {
+    let service = |(code, version): (&str, Option<&str>)| ServiceId {
+        version: version.map(str::to_owned),
+        ..request.service.client.service(code)
+    };
+    let v1 = |code| (code, Some("v1"));
+    let mut services = vec![
+        v1("getLand"),
+        v1("getLandFiles"),
+        v1("getFault"),
+        v1("getError"),
+        v1("getSecret"),
+        ("getPlain", None),
+    ];
+    services.retain(|(code, _)| request.body != "allowedMethods" || *code != "getSecret");
+    let services: Vec<_> = services.into_iter().map(service).collect();
+    let answer = if request.body == "getWsdl" { request.repeating() } else { request.listing(&services) };
+    answer.unwrap().with_request_hash(request).unwrap()
 }

@@ -1,16 +1,21 @@
 //! One question to a trust service or a configuration source: one connection, one answer, bounded in time and size.
 //!
 //! What comes back is signed (directories, OCSP responses, time-stamps), so TLS proves nothing here that the signature
-//! does not: for `https` URLs the server must hold the key of the certificate that it shows, whatever that is.
+//! does not: for `https` URLs the server must hold the key of the certificate that it shows, whatever that is. Only a
+//! description of a service is not signed: it comes from whom the service's provider trusts ([`Meeting`]).
 
 use super::tls;
 use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use rustls::sign::CertifiedKey;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// What a question may cost.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +26,15 @@ pub struct Bounds {
     pub whole: Duration,
     /// Bytes of the answer's body.
     pub bytes_max: usize,
+}
+
+/// As whom, and whom, an information system's server is met over TLS.
+#[derive(Debug, Clone, Default)]
+pub struct Meeting {
+    /// The internal key, which is shown to who asks for one.
+    pub ours: Option<Arc<CertifiedKey>>,
+    /// Certificates of which it must show one; `None` where any will do.
+    pub pinned: Option<Vec<Vec<u8>>>,
 }
 
 /// What came back.
@@ -50,7 +64,7 @@ pub enum FetchError {
         /// Whom we asked.
         url: String,
         /// What happened.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It took too long.
     #[error("{url}: no {what} within {allowed:?}")]
@@ -93,7 +107,20 @@ impl Answer {
 /// # Errors
 /// [`FetchError`]; a status other than 200 is an answer, not an error.
 pub async fn get(url: &str, accept: Option<&str>, bounds: Bounds) -> Result<Answer, FetchError> {
-    ask(url, accept, None, bounds).await
+    ask(url, accept, None, None, bounds).await
+}
+
+/// Asks an information system's server with GET.
+///
+/// # Errors
+/// [`FetchError`]; a status other than 200 is an answer, not an error.
+pub async fn get_meeting(
+    url: &str,
+    accept: Option<&str>,
+    meeting: &Meeting,
+    bounds: Bounds,
+) -> Result<Answer, FetchError> {
+    ask(url, accept, None, Some(meeting), bounds).await
 }
 
 /// Asks with POST.
@@ -107,20 +134,21 @@ pub async fn post(
     accept: Option<&str>,
     bounds: Bounds,
 ) -> Result<Answer, FetchError> {
-    ask(url, accept, Some((content_type, body)), bounds).await
+    ask(url, accept, Some((content_type, body)), None, bounds).await
 }
 
 async fn ask(
     url: &str,
     accept: Option<&str>,
     post: Option<(&str, Vec<u8>)>,
+    meeting: Option<&Meeting>,
     bounds: Bounds,
 ) -> Result<Answer, FetchError> {
     let place = Place::from_url(url).ok_or_else(|| FetchError::Url { url: url.to_owned() })?;
     let request = request(&place, accept, post).ok_or_else(|| FetchError::Url { url: url.to_owned() })?;
     let late = |what, allowed| FetchError::Late { url: url.to_owned(), what, allowed };
     let io = |source| FetchError::Io { url: url.to_owned(), source };
-    let connected = timeout(bounds.connect, connect(&place)).await;
+    let connected = timeout(bounds.connect, connect(&place, meeting)).await;
     let stream = connected.map_err(|_| late("connection", bounds.connect))?.map_err(io)?;
     let whole = timeout(bounds.whole, exchange(url, stream, request, bounds.bytes_max)).await;
     whole.map_err(|_| late("answer", bounds.whole))?
@@ -190,14 +218,22 @@ fn request(
 trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn connect(place: &Place) -> std::io::Result<Box<dyn Stream>> {
+async fn connect(place: &Place, meeting: Option<&Meeting>) -> io::Result<Box<dyn Stream>> {
     let tcp = TcpStream::connect((place.host.as_str(), place.port)).await?;
     tcp.set_nodelay(true)?;
     if !place.tls {
         return Ok(Box::new(tcp));
     }
     let name = tls::server_name(&place.host)?;
-    Ok(Box::new(tls::fetching().connect(name, tcp).await?))
+    let Some(meeting) = meeting else { return Ok(Box::new(tls::fetching().connect(name, tcp).await?)) };
+    let stream = TlsConnector::from(tls::to_services(meeting.ours.clone())).connect(name, tcp).await?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    match &meeting.pinned {
+        Some(pinned) if !shown.is_some_and(|shown| pinned.iter().any(|p| p.as_slice() == shown.as_ref())) => {
+            Err(io::Error::other("its TLS certificate is none of the client's `certificates`"))
+        }
+        _ => Ok(Box::new(stream)),
+    }
 }
 
 async fn exchange(

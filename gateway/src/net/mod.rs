@@ -16,11 +16,13 @@
 //! | [`soap`] | SOAP messages, as information systems send them and are sent them |
 //! | [`task`] | one exchange, one task, one closing line |
 //! | [`fetch`] | one question to a trust service or configuration source |
+//! | [`description`] | reading the WSDL or OpenAPI document of a service |
 //! | [`random`] | ids and boundaries |
 //! | [`tls`] | who must prove what in a handshake |
 
 pub mod body;
 mod cbc;
+pub mod description;
 pub mod dial;
 pub mod fetch;
 mod framed;

@@ -122,3 +122,5 @@ pub const DESCRIPTION_DEPTH_MAX: usize = 100;
 pub const DESCRIPTION_VALUES_MAX: usize = DESCRIPTION_BYTES_MAX / 10;
 /// Operations of one WSDL at all of its ports, or of one OpenAPI document.
 pub const DESCRIPTION_OPERATIONS_MAX: usize = 20_000;
+/// Calls of a site that are remembered so that they are not executed twice: a thousand a second for an hour.
+pub const CALLS_REMEMBERED_MAX: usize = 4_000_000;

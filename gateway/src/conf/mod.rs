@@ -83,6 +83,8 @@ pub struct Listen {
     pub servers: Option<SocketAddr>,
     /// Other gateways: OCSP responses of our certificates.
     pub ocsp: Option<SocketAddr>,
+    /// Other sites.
+    pub sites: Option<SocketAddr>,
     /// Health and status.
     pub health: Option<SocketAddr>,
 }
@@ -160,6 +162,7 @@ impl Conf {
             clients_tls: written.listen.clients_tls.0,
             servers: written.listen.servers.0,
             ocsp: written.listen.ocsp.0,
+            sites: written.listen.sites.0,
             health: written.listen.health.0,
         };
         let conf = Self {
@@ -231,13 +234,14 @@ impl Conf {
     }
 
     /// The doors, each with its key in `gateway.toml`.
-    fn doors(&self) -> [(&'static str, Option<SocketAddr>); 5] {
+    fn doors(&self) -> [(&'static str, Option<SocketAddr>); 6] {
         let listen = &self.listen;
         [
             ("listen.clients", listen.clients),
             ("listen.clients_tls", listen.clients_tls),
             ("listen.servers", listen.servers),
             ("listen.ocsp", listen.ocsp),
+            ("listen.sites", listen.sites),
             ("listen.health", listen.health),
         ]
     }

@@ -89,6 +89,8 @@ pub struct Listen {
     pub servers: Door,
     /// Other gateways: OCSP responses of our certificates. Default: `0.0.0.0:5577`.
     pub ocsp: Door,
+    /// Other sites of the registers that this server serves: calls that they pass on, and who leads. Default: `off`.
+    pub sites: Door,
     /// Health and status for orchestrators and `saatkond status`. Default: `127.0.0.1:5580`.
     pub health: Door,
 }
@@ -278,6 +280,7 @@ impl Default for Listen {
             clients_tls: Door(None),
             servers: all(5500),
             ocsp: all(5577),
+            sites: Door(None),
             health: local(5580),
         }
     }

@@ -14,9 +14,10 @@
 mod index;
 mod signing;
 
+use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use saatkond_proto::crypto::SignatureAlgorithm;
+use saatkond_proto::crypto::{CryptoError, DigestAlgorithm, Scheme, SignatureAlgorithm};
 use saatkond_proto::globalconf::lookup::GlobalConf;
 use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::signature::{PartDigest, SignatureParts, SignerMaterial};
@@ -120,7 +121,7 @@ pub enum SignError {
     Prepare(#[from] saatkond_proto::signature::PrepareError),
     /// The key did not sign.
     #[error(transparent)]
-    Crypto(#[from] saatkond_proto::crypto::CryptoError),
+    Crypto(#[from] CryptoError),
     /// The signing thread is gone.
     #[error("the signing thread has ended")]
     Ended,
@@ -139,6 +140,28 @@ pub struct AuthKey {
     /// Last moment at which all of this holds.
     pub good_until: UnixTime,
 }
+
+impl AuthKey {
+    /// Signs bytes that another site will read; an ECDSA value as DER.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn sign(&self, bytes: &[u8]) -> Result<(SignatureAlgorithm, Vec<u8>), SignError> {
+        let offered: Vec<SignatureScheme> = NOTE_SCHEMES.iter().map(|(scheme, ..)| *scheme).collect();
+        let signer = self.certified.key.choose_scheme(&offered).ok_or(CryptoError::SigningFailed)?;
+        let chosen = NOTE_SCHEMES.iter().find(|(scheme, ..)| *scheme == signer.scheme());
+        let (_, scheme, digest) = *chosen.ok_or(CryptoError::SigningFailed)?;
+        let value = signer.sign(bytes).map_err(|_| CryptoError::SigningFailed)?;
+        Ok((SignatureAlgorithm { scheme, digest }, value))
+    }
+}
+
+/// How authentication keys sign outside TLS.
+const NOTE_SCHEMES: [(SignatureScheme, Scheme, DigestAlgorithm); 3] = [
+    (SignatureScheme::ECDSA_NISTP256_SHA256, Scheme::Ecdsa, DigestAlgorithm::Sha256),
+    (SignatureScheme::ECDSA_NISTP384_SHA384, Scheme::Ecdsa, DigestAlgorithm::Sha384),
+    (SignatureScheme::RSA_PKCS1_SHA256, Scheme::RsaPkcs1, DigestAlgorithm::Sha256),
+];
 
 impl fmt::Debug for AuthKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testbed::{Bed, For, NOW, TestDir, member, server, write_key};
-use saatkond_proto::crypto::DigestAlgorithm;
+use saatkond_proto::crypto::{DigestAlgorithm, EcdsaForm};
 use saatkond_proto::signature::{self, Authorities, MESSAGE, Unverified};
 use saatkond_proto::trust::ocsp::Status;
 use std::fs;
@@ -27,6 +27,9 @@ fn the_registered_valid_and_good_certificate_is_chosen() {
     assert_eq!((auth.chain.len(), auth.responses.len(), auth.certified.cert.len()), (1, 1, 1));
     assert_eq!(auth.good_until, NOW.plus(Duration::from_secs(3600)), "as long as the response is fresh");
     auth.certified.keys_match().unwrap();
+    let (algorithm, value) = auth.sign(b"a note").unwrap();
+    let key = auth.certificate.public_key();
+    assert_eq!(key.verify(algorithm, b"a note", &value, EcdsaForm::Der), Ok(()));
     let signer = keys.signer(&member(), &conf, &statuses, NOW).unwrap();
     assert_eq!(signer.material.certificate, bed.sign.certificate);
     assert_eq!(signer.material.ocsp.len(), 1);

@@ -18,7 +18,7 @@ pub struct Message {
     pub time: UnixTime,
     /// Request or response.
     pub kind: Kind,
-    /// Whether we sent or received it.
+    /// Whether we sent, received or relayed it.
     pub direction: Direction,
     /// The id that the information system gave.
     pub query_id: String,
@@ -176,7 +176,11 @@ impl Writer {
         self.byte(MESSAGE);
         self.time(m.time);
         self.byte(u8::from(m.kind == Kind::Response));
-        self.byte(u8::from(m.direction == Direction::Received));
+        self.byte(match m.direction {
+            Direction::Sent => 0,
+            Direction::Received => 1,
+            Direction::Relayed => 2,
+        });
         self.bytes(m.query_id.as_bytes());
         self.bytes(m.request_id.as_bytes());
         self.client(&m.client);
@@ -284,7 +288,12 @@ impl<'a> Reader<'a> {
         Some(Message {
             time: self.time()?,
             kind: if self.flag()? { Kind::Response } else { Kind::Request },
-            direction: if self.flag()? { Direction::Received } else { Direction::Sent },
+            direction: match self.byte()? {
+                0 => Direction::Sent,
+                1 => Direction::Received,
+                2 => Direction::Relayed,
+                _ => return None,
+            },
             query_id: self.text()?,
             request_id: self.text()?,
             client: self.client()?,

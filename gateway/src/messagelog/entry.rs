@@ -20,13 +20,16 @@ pub enum Kind {
     Response,
 }
 
-/// Whether this gateway sends the message or received it.
+/// Whether this gateway sends the message, received it, or passes it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// We signed it.
     Sent,
     /// We verified it.
     Received,
+    /// We passed it on between the one who asks and the site that answers: a request that we verified and did not
+    /// execute, an answer that we did not give.
+    Relayed,
 }
 
 /// What one record says. Spec: message-path §6.2; bytes are kept as they are, never as text.
@@ -34,7 +37,7 @@ pub enum Direction {
 pub struct Entry {
     /// Request or response.
     pub kind: Kind,
-    /// Whether we sent or received it. A request sent or a response received makes us the consumer's gateway.
+    /// Whether we sent, received or relayed it. A request sent or a response received makes us the consumer's gateway.
     pub direction: Direction,
     /// The id that the information system gave (`x-road-id`).
     pub query_id: String,
@@ -58,7 +61,9 @@ impl Entry {
     pub fn party(&self) -> &ClientId {
         match (self.kind, self.direction) {
             (Kind::Request, Direction::Sent) | (Kind::Response, Direction::Received) => &self.client,
-            (Kind::Request, Direction::Received) | (Kind::Response, Direction::Sent) => &self.service.client,
+            (Kind::Request, Direction::Received)
+            | (Kind::Response, Direction::Sent)
+            | (_, Direction::Relayed) => &self.service.client,
         }
     }
 }

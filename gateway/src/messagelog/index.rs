@@ -1,9 +1,13 @@
 //! Where each record lies, which belong to a query, which are not stamped. Rebuilt from the segments at start.
 
 use super::codec::Content;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use super::{Direction, Kind};
+use saatkond_proto::continuity::once::Mark;
+use saatkond_proto::limits::CALLS_REMEMBERED_MAX;
+use saatkond_proto::time::UnixTime;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 /// Where one record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +47,12 @@ pub(super) struct Index {
     queries: HashMap<u64, Vec<u64>>,
     hasher: RandomState,
     unstamped: BTreeMap<u64, Vec<u8>>,
+    /// Requests received shortly before the end, by what they are known again; noted at start only.
+    heard: VecDeque<(UnixTime, Mark)>,
 }
+
+/// For how long before the end of the log requests are noted: longer than OCSP responses are fresh anywhere.
+pub(super) const HEARD: Duration = Duration::from_secs(24 * 3600);
 
 impl Index {
     /// Adds the next record.
@@ -66,6 +75,24 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// Notes a request that was received, as the log is walked through.
+    pub(super) fn hear(&mut self, content: &Content) {
+        let Content::Message(message) = content else { return };
+        if (message.kind, message.direction) != (Kind::Request, Direction::Received) {
+            return;
+        }
+        let oldest = message.time.minus(HEARD);
+        while self.heard.pop_front_if(|(time, _)| *time < oldest).is_some() {}
+        if self.heard.len() < CALLS_REMEMBERED_MAX {
+            self.heard.push_back((message.time, Mark::of(&message.message, &message.proof.signature)));
+        }
+    }
+
+    /// Takes the requests that were noted.
+    pub(super) fn take_heard(&mut self) -> Vec<(UnixTime, Mark)> {
+        std::mem::take(&mut self.heard).into()
     }
 
     fn place(&self, number: u64) -> Option<usize> {

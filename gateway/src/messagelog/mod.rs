@@ -41,6 +41,7 @@ use crate::clock::Clock;
 use crate::conf::{self, Beyond};
 use disk::{Directory, Disk};
 use index::Index;
+use saatkond_proto::continuity::once::Mark;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::time::UnixTime;
@@ -216,7 +217,7 @@ impl MessageLog {
         let lock = lock(dir)?;
         version(dir)?;
         bodies::open(dir).map_err(failed)?;
-        let (index, last) = store::scan(dir)?;
+        let (index, last) = store::scan(dir, true)?;
         if let Some(last) = last.as_ref().filter(|l| l.end.tail == frame::Tail::Torn) {
             let segment = last.header.segment;
             tracing::warn!(segment, offset = last.end.offset, "message log: torn tail dropped");
@@ -325,6 +326,12 @@ impl MessageLog {
     pub fn read(&self, number: u64) -> Result<Content, LogError> {
         let row = self.index().row(number).ok_or(LogError::NoRecord { number })?;
         store::read_record(&self.0.dir, number, row)
+    }
+
+    /// Takes what was noted at opening: requests received within the last day, and by what each is known again.
+    #[must_use]
+    pub fn take_heard(&self) -> Vec<(UnixTime, Mark)> {
+        self.index().take_heard()
     }
 
     /// How many records the log holds.

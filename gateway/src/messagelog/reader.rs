@@ -37,7 +37,7 @@ impl LogReader {
     /// # Errors
     /// [`LogError::Disk`], [`LogError::Damaged`].
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        let (index, _) = store::scan(dir)?;
+        let (index, _) = store::scan(dir, false)?;
         Ok(Self { dir: dir.to_owned(), index, stamps: Mutex::default() })
     }
 

@@ -4,10 +4,11 @@ use super::LogError;
 use super::codec::Content;
 use super::disk::{name_of, segments};
 use super::frame::{End, FRAME_BYTES, Frame, HEADER_BYTES, Header, Shared, Tail, Walk};
-use super::index::{Index, Note, Row};
+use super::index::{HEARD, Index, Note, Row};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// The last segment, and where it ends.
 #[derive(Debug)]
@@ -18,12 +19,15 @@ pub(super) struct Last {
 
 /// Walks through all segments of `dir`, building the index; checks every sum and the whole chain.
 ///
-/// A torn tail of the last segment is told in its end; anywhere else it is damage.
-pub(super) fn scan(dir: &Path) -> Result<(Index, Option<Last>), LogError> {
+/// A torn tail of the last segment is told in its end; anywhere else it is damage. With `hears`, requests received
+/// shortly before the end are noted, too.
+pub(super) fn scan(dir: &Path, hears: bool) -> Result<(Index, Option<Last>), LogError> {
     let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
     let mut index = Index::default();
     let mut last: Option<Last> = None;
     let all = segments(dir).map_err(disk)?;
+    let newest = all.last().and_then(|segment| written(&dir.join(name_of(*segment))));
+    let heard_since = newest.and_then(|newest| newest.checked_sub(HEARD));
     for (nth, segment) in all.iter().enumerate() {
         let file = dir.join(name_of(*segment));
         let damaged = |offset: usize, text: &str| LogError::Damaged {
@@ -31,6 +35,7 @@ pub(super) fn scan(dir: &Path) -> Result<(Index, Option<Last>), LogError> {
             offset: offset as u64,
             text: text.to_owned(),
         };
+        let is_recent = hears && written(&file).is_none_or(|at| heard_since.is_none_or(|since| at >= since));
         let bytes = fs::read(&file).map_err(disk)?;
         let mut walk = Walk::new(&bytes).ok_or_else(|| damaged(0, "its header does not hold"))?;
         let header = walk.header().clone();
@@ -48,6 +53,9 @@ pub(super) fn scan(dir: &Path) -> Result<(Index, Option<Last>), LogError> {
             for frame in batch {
                 let content = Content::from_bytes(frame.body, walk.shared(&frame))
                     .ok_or_else(|| damaged(frame.offset, "a record cannot be read"))?;
+                if is_recent {
+                    index.hear(&content);
+                }
                 index.add(frame.place.record, *segment, frame.offset as u64, Note::of(&content));
             }
         }
@@ -64,6 +72,11 @@ pub(super) fn scan(dir: &Path) -> Result<(Index, Option<Last>), LogError> {
         last = Some(Last { header, end });
     }
     Ok((index, last))
+}
+
+/// When a file was last written.
+fn written(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|meta| meta.modified()).ok()
 }
 
 /// Takes one record out of its segment; its sum is checked again.

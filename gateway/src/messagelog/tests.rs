@@ -102,6 +102,38 @@ async fn records_are_there_when_the_call_returns_and_after_a_restart() {
     assert!(matches!(reader.message(4), Err(LogError::NoRecord { number: 4 })));
 }
 
+/// The same going another way.
+struct Going(Item, Direction);
+
+impl Record for Going {
+    fn entry(&self) -> Entry {
+        Entry { direction: self.1, ..self.0.entry() }
+    }
+}
+
+#[tokio::test]
+async fn requests_received_within_a_day_are_known_again_after_a_restart() {
+    let (dir, clock) = (TestDir::new("heard"), clock());
+    let open = || MessageLog::open(&dir.0, clock.clone(), policy(4096)).unwrap();
+    let log = open();
+    assert!(log.take_heard().is_empty());
+    log.record(Going(item("long ago"), Direction::Received)).await.unwrap();
+    clock.advance(Duration::from_secs(24 * 3600 + 1));
+    log.record(Going(item("of ours"), Direction::Sent)).await.unwrap();
+    log.record(Going(item("passed on"), Direction::Relayed)).await.unwrap();
+    log.record(Going(item("heard"), Direction::Received)).await.unwrap();
+    let answer = Item { kind: Kind::Response, ..item("an answer") };
+    log.record(Going(answer, Direction::Received)).await.unwrap();
+    drop(log);
+    let log = open();
+    let mark = Mark::of(b"block of heard", b"<signature of=\"heard\"/>");
+    assert_eq!(log.take_heard(), [(clock.now(), mark)]);
+    assert!(log.take_heard().is_empty(), "taken once");
+    let reader = LogReader::open(&dir.0).unwrap();
+    let direction = |number| reader.message(number).unwrap().unwrap().message.direction;
+    assert_eq!([2, 3, 4].map(direction), [Direction::Sent, Direction::Relayed, Direction::Received]);
+}
+
 #[tokio::test]
 async fn a_log_torn_at_any_byte_of_its_last_record_keeps_all_before_it_and_goes_on() {
     let dir = TestDir::new("torn");

@@ -23,6 +23,10 @@ pub struct Incoming {
     idle: Duration,
     /// Whether the sender waits to be told to go on.
     is_awaited: bool,
+    /// Taken from the connection, not yet handed on.
+    ahead: Bytes,
+    /// Bytes until it counts as ended; `None` for all that come.
+    left: Option<u64>,
 }
 
 /// A body that did not come whole.
@@ -49,7 +53,7 @@ pub enum BodyError {
 impl Incoming {
     /// Wraps hyper's body; `idle` is how long the next piece may take.
     pub(crate) const fn new(body: hyper::body::Incoming, idle: Duration) -> Self {
-        Self { body, idle, is_awaited: false }
+        Self { body, idle, is_awaited: false, ahead: Bytes::new(), left: None }
     }
 
     /// Says that the sender waits for `100 Continue`, which it is sent when the first piece is asked for.
@@ -67,6 +71,41 @@ impl Incoming {
     /// A dropped call loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         self.is_awaited = false;
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let Some(mut piece) = self.piece().await? else { return Ok(None) };
+        if let Some(left) = &mut self.left {
+            let len = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
+            self.ahead = piece.split_off(len);
+            *left -= len as u64;
+        }
+        Ok(Some(piece))
+    }
+
+    /// Lets it count as ended after `len` more bytes; `None` for all that come.
+    pub const fn ends_after(&mut self, len: Option<u64>) {
+        self.left = len;
+    }
+
+    /// Its next `len` bytes; fewer where it ends before.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    ///
+    /// # Cancel safety
+    /// None.
+    pub async fn exactly(&mut self, len: usize) -> Result<Vec<u8>, BodyError> {
+        self.ends_after(Some(len as u64));
+        let taken = self.whole(len).await;
+        self.ends_after(None);
+        taken
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if !self.ahead.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.ahead)));
+        }
         loop {
             let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
             match frame.map_err(|_| BodyError::Late { allowed: self.idle })? {

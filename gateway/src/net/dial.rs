@@ -103,7 +103,7 @@ impl Fastest {
 pub(crate) struct Config(Mutex<Option<(Vec<u8>, Arc<ClientConfig>)>>);
 
 impl Config {
-    fn of(&self, shown: &[u8], make: impl FnOnce() -> Arc<ClientConfig>) -> Arc<ClientConfig> {
+    pub(super) fn of(&self, shown: &[u8], make: impl FnOnce() -> Arc<ClientConfig>) -> Arc<ClientConfig> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some((of, config)) if of == shown => Arc::clone(config),
@@ -256,7 +256,7 @@ async fn race(
     }
 }
 
-async fn connect(host: &str, port: u16, allowed: Duration) -> io::Result<TcpStream> {
+pub(super) async fn connect(host: &str, port: u16, allowed: Duration) -> io::Result<TcpStream> {
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {allowed:?}"));
     let stream = timeout(allowed, TcpStream::connect((host, port))).await.map_err(late)??;
     stream.set_nodelay(true)?;
@@ -321,7 +321,7 @@ async fn shake(gateway: &Gateway, world: &World, door: &Door, tcp: TcpStream) ->
     Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await.map_err(failed)
 }
 
-fn shown(stream: &tokio_rustls::client::TlsStream<TcpStream>) -> Vec<Vec<u8>> {
+pub(super) fn shown(stream: &tokio_rustls::client::TlsStream<TcpStream>) -> Vec<Vec<u8>> {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     certificates.iter().map(|c| c.to_vec()).collect()
 }

@@ -4,7 +4,7 @@ use super::body::{BodyError, Incoming, Outgoing};
 use super::outward::Lane;
 use super::random;
 use crate::Gateway;
-use crate::messagelog::{Record, Recorded, Spool, SpoolError, Spooled};
+use crate::messagelog::{Record, Recorded, Spool, SpoolError, SpoolWriter, Spooled};
 use crate::world::World;
 use bytes::Bytes;
 use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
@@ -29,6 +29,8 @@ pub struct Inbound<'a> {
     body: &'a mut Incoming,
     chunk: Bytes,
     taken: usize,
+    /// Takes the bytes as they come, where they must be had again.
+    kept: Option<SpoolWriter>,
 }
 
 /// What a message begins with.
@@ -97,6 +99,8 @@ pub struct Rest {
     pub hash_chain: Option<Vec<u8>>,
     /// The signature document.
     pub signature: Vec<u8>,
+    /// The whole message as it came, where it was kept.
+    pub received: Option<Spooled>,
 }
 
 impl<'a> Inbound<'a> {
@@ -106,7 +110,27 @@ impl<'a> Inbound<'a> {
     /// [`Fault`].
     pub fn new(content_type: &str, expect: Expect, body: &'a mut Incoming) -> Result<Self, Fault> {
         let reader = Reader::new(content_type, expect).map_err(unread)?;
-        Ok(Self { reader, body, chunk: Bytes::new(), taken: 0 })
+        Ok(Self { reader, body, chunk: Bytes::new(), taken: 0, kept: None })
+    }
+
+    /// Keeps all bytes as they come, so that they can be passed on unchanged.
+    #[must_use]
+    pub fn keeping(mut self, spool: &Spool) -> Self {
+        self.kept = Some(spool.writer());
+        self
+    }
+
+    /// Lets go of what was kept: it will not be passed on.
+    pub fn forget(&mut self) {
+        self.kept = None;
+    }
+
+    async fn more(&mut self) -> Result<Option<Bytes>, Fault> {
+        let piece = self.body.next().await.map_err(broken)?;
+        if let (Some(kept), Some(piece)) = (&mut self.kept, &piece) {
+            kept.write(piece).await.map_err(unspooled)?;
+        }
+        Ok(piece)
     }
 
     /// Reads to the end of the message itself; nothing of body or attachments is taken.
@@ -137,7 +161,7 @@ impl<'a> Inbound<'a> {
                     _ => return Err(no_message()),
                 }
             }
-            match self.body.next().await.map_err(broken)? {
+            match self.more().await? {
                 Some(chunk) => (self.chunk, self.taken) = (chunk, 0),
                 None => return Err(self.reader.finish().map_or_else(unread, |()| no_message())),
             }
@@ -182,14 +206,18 @@ impl<'a> Inbound<'a> {
                     _ => return Err(no_message()),
                 }
             }
-            match self.body.next().await.map_err(broken)? {
+            match self.more().await? {
                 Some(chunk) => (self.chunk, self.taken) = (chunk, 0),
                 None => break,
             }
         }
         self.reader.finish().map_err(unread)?;
         let signature = signature.ok_or_else(|| unread(ReadError::MissingSignature))?;
-        Ok(Rest { attachments, hash_chain_result, hash_chain, signature })
+        let received = match self.kept {
+            Some(kept) => Some(kept.finish().await.map_err(unspooled)?),
+            None => None,
+        };
+        Ok(Rest { attachments, hash_chain_result, hash_chain, signature, received })
     }
 }
 

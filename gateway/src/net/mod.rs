@@ -15,6 +15,7 @@
 //! | [`question`] | what is asked, in either dialect |
 //! | [`soap`] | SOAP messages, as information systems send them and are sent them |
 //! | [`task`] | one exchange, one task, one closing line |
+//! | [`sites`] | connecting to another site |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`description`] | reading the WSDL or OpenAPI document of a service |
 //! | [`random`] | ids and boundaries |
@@ -34,6 +35,7 @@ pub mod peer;
 pub mod pool;
 pub mod question;
 pub mod random;
+pub mod sites;
 pub mod soap;
 pub mod task;
 pub mod tls;
@@ -42,6 +44,9 @@ use crate::conf::Conf;
 use listen::Listener;
 use std::io;
 use std::net::SocketAddr;
+
+/// Connections of other sites at once: each keeps as many as it has calls to pass on.
+const SITE_CONNECTIONS_MAX: usize = 1024;
 
 /// The doors of one gateway, bound and not yet open; `None` for one that stays shut.
 #[derive(Debug)]
@@ -54,6 +59,8 @@ pub struct Doors {
     pub servers: Option<Listener>,
     /// Other gateways: OCSP responses of our certificates.
     pub ocsp: Option<Listener>,
+    /// Other sites: calls that they pass on, and who leads.
+    pub sites: Option<Listener>,
 }
 
 /// A door that cannot be bound.
@@ -62,7 +69,7 @@ pub struct Doors {
 pub struct BindError {
     /// Where.
     pub address: SocketAddr,
-    /// For whom: `information systems`, `other gateways`.
+    /// For whom: `information systems`, `other gateways`, `other sites`.
     pub who: &'static str,
     /// The key of `gateway.toml` that names it.
     pub key: &'static str,
@@ -89,6 +96,7 @@ impl Doors {
                 .await?,
             servers: servers.map(|door| door.each_address(half)),
             ocsp: ocsp.map(|door| door.each_address(half)),
+            sites: bind(listen.sites, SITE_CONNECTIONS_MAX, "other sites", "listen.sites").await?,
         })
     }
 }
@@ -113,6 +121,8 @@ pub struct Net {
     pub(crate) services: pool::Pool,
     /// TLS towards other gateways.
     pub(crate) to_gateways: dial::Config,
+    /// TLS towards other sites.
+    pub(crate) to_sites: dial::Config,
     /// TLS towards services.
     pub(crate) to_services: dial::Config,
     /// Peers found to be who they must be.
@@ -132,6 +142,7 @@ impl Net {
             gateways: pool::Pool::new(each_max),
             services: pool::Pool::new(each_max),
             to_gateways: dial::Config::default(),
+            to_sites: dial::Config::default(),
             to_services: dial::Config::default(),
             verdicts: peer::Verdicts::new(),
             health: dial::Health::default(),

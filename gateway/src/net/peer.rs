@@ -8,10 +8,11 @@ use crate::Gateway;
 use crate::world::World;
 use moka::sync::Cache;
 use ring::digest::{Context, SHA256};
+use saatkond_proto::continuity::Site;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
 use saatkond_proto::globalconf::lookup::GlobalConf;
-use saatkond_proto::id::ClientId;
+use saatkond_proto::id::{ClientId, ServerId};
 use saatkond_proto::limits;
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::transport::read::{self, ReadError};
@@ -60,6 +61,14 @@ pub enum PeerError {
         /// Who must be served by it.
         client: ClientId,
     },
+    /// Its certificate is not registered for a server of the site that it must be, or of any.
+    #[error("certificate {subject} belongs to no server of {site}")]
+    NoSite {
+        /// Its subject.
+        subject: String,
+        /// The site, or `any site`.
+        site: String,
+    },
 }
 
 /// A peer's OCSP port that gives no responses.
@@ -102,9 +111,10 @@ impl PeerError {
                 error.code().under(Leaf::InvalidCertPath).under(Leaf::SslAuthenticationFailed)
             }
             Self::OcspPort(_) | Self::UnreadableStatus(_) | Self::Certificate(_) => tls(Leaf::InternalError),
-            Self::NoCertificate | Self::NotAuthentication { .. } | Self::Stranger { .. } => {
-                Code::of(Leaf::SslAuthenticationFailed)
-            }
+            Self::NoCertificate
+            | Self::NotAuthentication { .. }
+            | Self::Stranger { .. }
+            | Self::NoSite { .. } => Code::of(Leaf::SslAuthenticationFailed),
         };
         self.fault(code).retry(Retry::Untouched)
     }
@@ -158,13 +168,13 @@ impl Verdicts {
 }
 
 /// What a verdict is about: the certificates shown, the responses brought along, and who must be served.
-fn key<'a>(client: &ClientId, pieces: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+fn key<'a>(whom: &str, pieces: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     let mut add = |bytes: &[u8]| {
         context.update(&(bytes.len() as u64).to_be_bytes());
         context.update(bytes);
     };
-    add(client.to_path().as_bytes());
+    add(whom.as_bytes());
     pieces.for_each(add);
     context.finish().as_ref().try_into().unwrap_or_default()
 }
@@ -196,7 +206,7 @@ fn belongs(world: &World, leaf: &Certificate, client: &ClientId) -> Result<(), P
     Err(PeerError::Stranger { subject: leaf.subject_text().to_owned(), client: client.clone() })
 }
 
-//------------ the two questions ---------------------------------------------
+//------------ the questions ---------------------------------------------
 
 /// Judges a peer that asks: its certificates and the OCSP responses of its message, for the client in whose name it asks.
 ///
@@ -212,7 +222,7 @@ pub fn judge_client(
     statuses: &[Vec<u8>],
 ) -> Result<(), PeerError> {
     let at = gateway.now();
-    let key = key(client, shown.iter().chain(statuses).map(Vec::as_slice));
+    let key = key(&client.to_path(), shown.iter().chain(statuses).map(Vec::as_slice));
     if gateway.net.verdicts.holds(&key, world, at) {
         return Ok(());
     }
@@ -244,7 +254,7 @@ pub async fn judge_server(
     host: &str,
 ) -> Result<(), PeerError> {
     let at = gateway.now();
-    let key = key(client, shown.iter().map(Vec::as_slice));
+    let key = key(&client.to_path(), shown.iter().map(Vec::as_slice));
     if gateway.net.verdicts.holds(&key, world, at) {
         return Ok(());
     }
@@ -256,6 +266,84 @@ pub async fn judge_server(
     ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
     gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
     Ok(())
+}
+
+/// What verdicts about servers of sites are kept under.
+const SITE: &str = "site";
+
+/// Judges a site's server that asks: its certificates and the OCSP responses that it brought along. Tells which it is.
+///
+/// # Errors
+/// [`PeerError`].
+pub fn judge_site_client(
+    gateway: &Gateway,
+    world: &World,
+    shown: &[Vec<u8>],
+    statuses: &[Vec<u8>],
+) -> Result<ServerId, PeerError> {
+    let at = gateway.now();
+    let leaf = shown.first().ok_or(PeerError::NoCertificate)?;
+    let server = site_server(world, leaf, |_| true, "any site")?;
+    let key = key(SITE, shown.iter().chain(statuses).map(Vec::as_slice));
+    if gateway.net.verdicts.holds(&key, world, at) {
+        return Ok(server);
+    }
+    let presented = read_certificates(shown)?;
+    let chain = path::of_peer(&presented, world.conf.approved_cas(world.conf.own_instance()), at)?;
+    let responses: Vec<_> = statuses
+        .iter()
+        .map(|der| Response::from_der(der).map_err(PeerError::UnreadableStatus))
+        .collect::<Result<_, _>>()?;
+    ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
+    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    Ok(server)
+}
+
+/// Judges a site's server that we would ask: its certificates, for the site that it must be. Missing OCSP responses are
+/// asked for where the global configuration says that the server is.
+///
+/// # Errors
+/// [`PeerError`].
+pub async fn judge_site(
+    gateway: &Gateway,
+    world: &World,
+    site: &Site,
+    shown: &[Vec<u8>],
+) -> Result<(), PeerError> {
+    let at = gateway.now();
+    let first = shown.first().ok_or(PeerError::NoCertificate)?;
+    let server = site_server(world, first, |found| found.id == site.id, &site.id)?;
+    let key = key(SITE, shown.iter().map(Vec::as_slice));
+    if gateway.net.verdicts.holds(&key, world, at) {
+        return Ok(());
+    }
+    let presented = read_certificates(shown)?;
+    let (leaf, additional) = presented.split_first().ok_or(PeerError::NoCertificate)?;
+    let cas = world.conf.approved_cas(world.conf.own_instance());
+    let chain = path::to_issuer(leaf, additional, cas, at)?;
+    let host = world.conf.server(&server).map(|s| s.address.clone()).unwrap_or_default();
+    let responses = statuses_of(gateway, world, &chain, &host, at).await?;
+    ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
+    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    Ok(())
+}
+
+/// The server that a certificate is registered for, if it stands at a site that `is_it`.
+fn site_server(
+    world: &World,
+    der: &[u8],
+    is_it: impl Fn(&Site) -> bool,
+    wanted: &str,
+) -> Result<ServerId, PeerError> {
+    let leaf = Certificate::from_der(der)?;
+    let subject = || leaf.subject_text().to_owned();
+    if !path::is_authentication(&leaf)? {
+        return Err(PeerError::NotAuthentication { subject: subject() });
+    }
+    let server = world.conf.server_by_auth_cert(der).map(|server| server.id.clone());
+    let at_site = |id: &ServerId| world.conf.continuity()?.site_of(id).filter(|site| is_it(site)).map(|_| ());
+    let server = server.filter(|id| at_site(id).is_some());
+    server.ok_or_else(|| PeerError::NoSite { subject: subject(), site: wanted.to_owned() })
 }
 
 /// The responses for a chain: those we keep and that still hold, the others from the peer's port 5577.

@@ -26,6 +26,7 @@ pub mod doors;
 pub mod header;
 pub mod health;
 pub mod note;
+pub mod once;
 pub mod policy;
 pub mod refusal;
 pub mod route;

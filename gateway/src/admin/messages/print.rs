@@ -22,6 +22,7 @@ fn direction(message: &Message) -> &'static str {
     match message.direction {
         Direction::Sent => "sent",
         Direction::Received => "received",
+        Direction::Relayed => "relayed",
     }
 }
 

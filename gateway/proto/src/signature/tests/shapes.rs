@@ -156,6 +156,35 @@ fn a_time_stamp_is_inserted_and_found_and_leaves_the_signature_alone() {
     world.verify(stamped).unwrap();
 }
 
+/// A call is known again however its signature is written down, and another signature over the same is another call.
+#[test]
+fn what_is_not_signed_makes_no_other_call() {
+    use crate::continuity::once::Mark;
+    let world = World::new(ec_key());
+    let (one, written, envelope) = (world.crafted(|t| t), world.crafted(|t| t), b"<envelope/>");
+    let mark = |document: &[u8]| Mark::of(envelope, document);
+    let stamped = with_timestamp(&one.signature, b"token").unwrap();
+    let text = String::from_utf8(one.signature.clone()).unwrap();
+    let respelled = text.replace('\n', "\r\n").into_bytes();
+    assert_eq!(mark(&one.signature), mark(&stamped));
+    assert_eq!(mark(&one.signature), mark(&respelled));
+    assert_eq!(mark(&one.signature), mark(&written.signature), "an EC value can be written in two ways");
+    assert_ne!(mark(&one.signature), Mark::of(b"<other/>", &one.signature));
+    let later = sign(
+        &[vec![part(MESSAGE, b"message")]],
+        &world.material,
+        SignatureAlgorithm { digest: DigestAlgorithm::Sha512, ..world.key.algorithm() },
+        now().plus(std::time::Duration::from_secs(1)),
+        |bytes| {
+            world
+                .key
+                .sign(DigestAlgorithm::Sha512, bytes, crate::crypto::EcdsaForm::Fixed)
+                .map_err(|_| PrepareError::NoPart)
+        },
+    );
+    assert_ne!(mark(&one.signature), mark(&later.unwrap()[0].signature));
+}
+
 /// The canonical forms that are digested when signing are those that a reader makes of the document.
 #[test]
 fn awkward_issuer_names_are_written_alike_in_document_and_digest() {

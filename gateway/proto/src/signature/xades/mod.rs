@@ -102,6 +102,8 @@ pub struct Outline {
     pub timestamps: Vec<Vec<u8>>,
     /// Name and digest of each reference to a part.
     pub parts: Vec<PartDigest>,
+    /// The digest in each reference, in order: what the key signed, in any document that carries it.
+    pub digests: Vec<Vec<u8>>,
 }
 
 /// Reads a signature document without verifying it.
@@ -121,6 +123,7 @@ pub fn outline(signature: &[u8]) -> Result<Outline, FormError> {
     Ok(Outline {
         references: signature.references.iter().map(|r| r.uri.to_owned()).collect(),
         parts: signature.references.iter().filter(is_part).map(part).collect(),
+        digests: signature.references.iter().map(|r| r.digest.clone()).collect(),
         signature_value: signature.value,
         timestamps: signature.timestamps,
     })

@@ -5,11 +5,12 @@
 use crate::conf::ServerConf;
 use crate::keys::{AuthKey, Keys, NoKey, Signer, Statuses};
 use arc_swap::ArcSwap;
+use saatkond_proto::continuity::{Register, Use};
 use saatkond_proto::globalconf::GlobalConf;
-use saatkond_proto::id::{MemberId, ServerId};
+use saatkond_proto::id::{ClientId, MemberId, ServerId};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::ocsp::Response;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,6 +25,21 @@ pub struct World {
     pub statuses: Arc<Statuses>,
     auth: Arc<Result<AuthKey, NoKey>>,
     signers: Arc<HashMap<MemberId, Result<Signer, NoKey>>>,
+    /// What this server may do with the registers among its clients.
+    standings: Arc<BTreeMap<ClientId, Standing>>,
+}
+
+/// What this server may do with one of its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// No register: as everywhere in X-Road.
+    Plain,
+    /// A register with a copy here.
+    Copy,
+    /// A register without a copy here: its calls may pass through.
+    Door,
+    /// A register that may not be here at all, and why.
+    Stopped(String),
 }
 
 impl World {
@@ -45,7 +61,28 @@ impl World {
                 signers.insert(member.clone(), keys.signer(member, &conf, &statuses, at));
             }
         }
-        Self { conf, server, statuses, auth, signers: Arc::new(signers) }
+        let standings = Arc::new(standings(id, &conf, &server));
+        Self { conf, server, statuses, auth, signers: Arc::new(signers), standings }
+    }
+
+    /// What this server may do with `client`.
+    #[must_use]
+    pub fn standing(&self, client: &ClientId) -> &Standing {
+        self.standings.get(client).unwrap_or(&Standing::Plain)
+    }
+
+    /// The registers among our clients that may not be here, and why.
+    pub fn stopped(&self) -> impl Iterator<Item = (&ClientId, &str)> {
+        self.standings.iter().filter_map(|(client, standing)| match standing {
+            Standing::Stopped(why) => Some((client, why.as_str())),
+            Standing::Plain | Standing::Copy | Standing::Door => None,
+        })
+    }
+
+    /// Whether a client of ours may not be here for this reason.
+    #[must_use]
+    pub fn is_stopped_for(&self, client: &ClientId, why: &str) -> bool {
+        matches!(self.standing(client), Standing::Stopped(reason) if reason == why)
     }
 
     /// Our authentication key, if it serves at `at`.
@@ -75,6 +112,31 @@ impl World {
             }),
         }
     }
+}
+
+/// What the server `id` may do with each register among the clients of `server`. Pure.
+///
+/// Whoever picks this door has sent plain text before anything is asked: where calls may not pass through, the register
+/// may not be. A server that stands at no site is nowhere that any class allows.
+#[must_use]
+pub fn standings(id: &ServerId, conf: &GlobalConf, server: &ServerConf) -> BTreeMap<ClientId, Standing> {
+    let Some(policy) = conf.continuity() else { return BTreeMap::new() };
+    let site = policy.site_of(id);
+    let registers = server.clients().filter_map(|client| policy.register(&client.id));
+    let standing = |register: &Register| match site {
+        None => {
+            let text = "this server stands at no site that the instance lists";
+            Standing::Stopped(format!("register {} may not be here: {text}", register.id))
+        }
+        Some(site) => match register.may(Use::Relay, site) {
+            Err(forbidden) => Standing::Stopped(forbidden.to_string()),
+            Ok(()) if register.is_live_at(&site.id) && register.may(Use::Copy, site).is_ok() => {
+                Standing::Copy
+            }
+            Ok(()) => Standing::Door,
+        },
+    };
+    registers.map(|register| (register.id.clone(), standing(register))).collect()
 }
 
 fn lapsed(purpose: &str, until: UnixTime, at: UnixTime) -> NoKey {

@@ -53,6 +53,8 @@ leaves! {
     CertValidation = "cert_validation",
     /// The peer's version is older than this server takes.
     ClientProxyVersionNotSupported = "client_proxy_version_not_supported",
+    /// A register's class forbids it at this site. Ours.
+    ClassForbidden = "continuity.class_forbidden",
     /// A SOAP header has a field twice.
     DuplicateHeaderField = "duplicate_header_field",
     /// The global configuration has expired.

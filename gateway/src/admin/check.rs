@@ -286,7 +286,7 @@ fn beliefs(
 ) {
     let (what, now) = ("global configuration", clock.now());
     let dir = conf.globalconf_dir();
-    let globalconf = match globalconf::load(&dir, conf.instance()) {
+    let globalconf = match globalconf::load(conf) {
         Ok(globalconf) => globalconf,
         Err(_) if !dir.exists() => {
             found.push(ok(what, "none is stored yet: `run` fetches it".to_owned()));
@@ -307,6 +307,7 @@ fn beliefs(
     let members: BTreeSet<_> = server.clients().map(|client| client.id.member.clone()).collect();
     let globalconf = Arc::new(globalconf.at(now));
     let world = World::new(&conf.server, globalconf, Arc::new(server), Arc::new(statuses), keys, now);
+    registers(conf, &world, found);
     let serves = |what: &str, of: String, until| ok(what, format!("{of}: good until {until}"));
     found.push(match world.auth(now) {
         Ok(key) => serves("authentication key", conf.server.to_string(), key.good_until),
@@ -316,6 +317,36 @@ fn beliefs(
         Ok(key) => serves("sign key", member.to_string(), key.good_until),
         Err(error) => warning("sign key", format!("{member}: {}", error.reasons.join("; "))),
     }));
+}
+
+/// What the instance's decision about sites and registers says of the clients here.
+fn registers(conf: &Conf, world: &World, found: &mut Vec<Finding>) {
+    let Some(policy) = world.conf.continuity() else { return };
+    let what = "sites and registers";
+    found.push(match (world.conf.continuity_trouble(), policy.site_of(&conf.server)) {
+        (Some(trouble), _) => warning(what, trouble.to_owned()),
+        (None, Some(site)) => ok(
+            what,
+            format!("generation {}, this server stands at {} ({})", policy.generation, site.id, site.role),
+        ),
+        (None, None) => ok(what, format!("generation {}, this server stands at none", policy.generation)),
+    });
+    for (_, why) in world.stopped() {
+        let hint = "take the client out of server.toml, and have its registration on this server withdrawn";
+        found.push(of_failure(what, Failure::new(Exit::NotAllowed, why.to_owned()).hint(hint)));
+    }
+    let here: Vec<_> = world.server.clients().filter_map(|client| policy.register(&client.id)).collect();
+    let other =
+        here.iter().find(|register| here.first().is_some_and(|r| r.succession != register.succession));
+    if let Some((first, other)) = here.first().zip(other) {
+        let text = format!(
+            "{} and {} have different successions and share this server: its port stays open while either can be \
+             served, and callers of the other then wait for a refusal",
+            first.id, other.id
+        );
+        let hint = Some("give registers of different successions servers of their own".to_owned());
+        found.push(Finding { hint, ..warning(what, text) });
+    }
 }
 
 #[cfg(test)]

@@ -195,6 +195,8 @@ impl Report {
         runs_out.extend(stamping(gateway, now));
         runs_out.sort_by_key(|budget| budget.seconds_left);
         let jobs: Vec<JobReport> = jobs.statuses().iter().map(|(job, status)| of_job(*job, status)).collect();
+        warnings.extend(world.conf.continuity_trouble().map(str::to_owned));
+        warnings.extend(world.stopped().map(|(client, why)| format!("{client} is stopped: {why}")));
         let failing = jobs.iter().filter(|job| job.failures > 0);
         warnings.extend(failing.map(|job| {
             format!("{} fails: {}", job.job, job.last_error.as_deref().unwrap_or("it did not say why"))

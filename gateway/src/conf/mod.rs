@@ -306,6 +306,12 @@ impl Conf {
         self.state.join("authority")
     }
 
+    /// The newest decision about sites and registers that was taken.
+    #[must_use]
+    pub fn continuity_dir(&self) -> PathBuf {
+        self.state.join("continuity")
+    }
+
     /// Bodies under way; may be lost.
     #[must_use]
     pub fn spool_dir(&self) -> PathBuf {

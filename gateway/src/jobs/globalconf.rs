@@ -4,8 +4,10 @@
 //! goes on with what is stored until that expires. Store: `globalconf/`, in X-Road's own layout. Trusted: who can write
 //! to it decides whom we believe.
 
+use super::policy;
 use crate::conf::Conf;
 use crate::net::fetch::{self, Answer, Bounds, FetchError};
+use saatkond_proto::continuity::FILE_NAME;
 use saatkond_proto::globalconf::layout::{self, INSTANCE_IDENTIFIER, Stored};
 use saatkond_proto::globalconf::locations::{Location, locations, part_url, version_urls};
 use saatkond_proto::globalconf::{
@@ -18,7 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A configuration that is not there: not fetched, or not stored.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,14 @@ pub enum GlobalConfError {
     /// What is stored makes no picture.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// The decision about sites and registers that was taken last is not read any more.
+    #[error("{}: what was decided last about sites and registers is not read: {source}", file.display())]
+    Remembered {
+        /// Where it is remembered.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: ParamsError,
+    },
 }
 
 /// One source that does not serve.
@@ -96,12 +106,13 @@ pub struct Client {
     remembered: Mutex<HashMap<String, String>>,
 }
 
-/// Reads what is stored in `dir` and makes the picture of it.
+/// Reads what is stored and makes the picture of it.
 ///
 /// # Errors
 /// [`GlobalConfError`].
-pub fn load(dir: &Path, instance: &str) -> Result<GlobalConf, GlobalConfError> {
-    let stored = stored(dir)?;
+pub fn load(conf: &Conf) -> Result<GlobalConf, GlobalConfError> {
+    let (dir, instance) = (conf.globalconf_dir(), conf.instance());
+    let stored = stored(&dir)?;
     if stored.own_instance != instance {
         return Err(GlobalConfError::Instance {
             file: dir.join(INSTANCE_IDENTIFIER),
@@ -112,11 +123,13 @@ pub fn load(dir: &Path, instance: &str) -> Result<GlobalConf, GlobalConfError> {
     for (file, why) in &stored.left_out {
         tracing::warn!(file, why, "part of the global configuration left out");
     }
-    let conf = GlobalConf::new(&stored.own_instance, stored.instances)?;
-    for what in conf.left_out() {
+    let policy_file = format!("{}/{FILE_NAME}", layout::folder(instance));
+    let unread = stored.left_out.into_iter().find(|(file, _)| *file == policy_file).map(|(_, why)| why);
+    let picture = GlobalConf::new(&stored.own_instance, stored.instances)?;
+    for what in picture.left_out() {
         tracing::debug!(what, "listed by the global configuration, and not usable here");
     }
-    Ok(conf)
+    policy::settle(conf, picture, unread)
 }
 
 fn stored(dir: &Path) -> Result<Stored, GlobalConfError> {
@@ -129,7 +142,12 @@ impl Client {
     ///
     /// # Errors
     /// [`GlobalConfError`]; what was stored before then stays.
-    pub async fn fetch(&self, conf: &Conf, now: UnixTime, seed: u64) -> Result<GlobalConf, GlobalConfError> {
+    pub async fn fetch(
+        &self,
+        conf: &Arc<Conf>,
+        now: UnixTime,
+        seed: u64,
+    ) -> Result<GlobalConf, GlobalConfError> {
         let anchor = anchor(conf)?;
         let dir = conf.globalconf_dir();
         let learnt = stored(&dir).map(|s| s.instances).unwrap_or_default();
@@ -151,11 +169,13 @@ impl Client {
                 Err(error) => tracing::warn!(instance = other.instance, %error, "federation not refreshed"),
             }
         }
-        let instance = anchor.instance.clone();
+        let of = Arc::clone(conf);
         let stored = tokio::task::spawn_blocking(move || {
-            store(&dir, &instance, &fetched, &kept)
+            store(&dir, of.instance(), &fetched, &kept)
                 .map_err(|(file, source)| GlobalConfError::Disk { file, source })?;
-            load(&dir, &instance)
+            let believed = load(&of)?;
+            policy::remember(&of, &believed)?;
+            Ok(believed)
         });
         stored.await.unwrap_or_else(|error| {
             Err(GlobalConfError::Disk { file: conf.globalconf_dir(), source: io::Error::other(error) })
@@ -300,7 +320,7 @@ impl Run<'_> {
 
 //------------ files -----------------------------------------------------------
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let allowed = limits::CONFIGURATION_PART_BYTES_MAX as u64 + 1;
     File::open(path)?.take(allowed).read_to_end(&mut bytes)?;

@@ -12,6 +12,7 @@
 pub mod globalconf;
 pub mod ocsp;
 mod open;
+mod policy;
 mod server_file;
 mod timestamp;
 
@@ -305,7 +306,9 @@ impl Inner {
             statuses: Arc::clone(&world.statuses),
         };
         change(&mut parts);
-        gateway.world.swap(parts.paint(gateway, now));
+        let painted = parts.paint(gateway, now);
+        tell_what_changed(&world, &painted);
+        gateway.world.swap(painted);
         self.gateway.log.set_timestamper_known(!self.timestampers().is_empty());
     }
 
@@ -349,6 +352,22 @@ impl Parts {
             Some(_) | None => self.conf,
         };
         World::new(&gateway.conf.server, conf, self.server, self.statuses, &gateway.keys, now)
+    }
+}
+
+/// Says once what a new picture stops, and what it lets go on.
+fn tell_what_changed(before: &World, after: &World) {
+    let (was, is) = (before.conf.continuity_trouble(), after.conf.continuity_trouble());
+    if let Some(trouble) = is.filter(|_| was != is) {
+        tracing::error!(trouble, "older decision about sites and registers refused");
+    }
+    for (register, why) in after.stopped().filter(|(client, why)| !before.is_stopped_for(client, why)) {
+        tracing::error!(%register, why, "register stopped: it may not be served here");
+    }
+    for (register, _) in
+        before.stopped().filter(|(client, _)| after.stopped().all(|(still, _)| still != *client))
+    {
+        tracing::info!(%register, "register no longer stopped");
     }
 }
 

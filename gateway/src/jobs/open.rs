@@ -101,7 +101,7 @@ impl Opened {
     /// [`GlobalConfError`] of the fetching; it may be tried again.
     pub async fn globalconf(&self) -> Result<GlobalConf, GlobalConfError> {
         let now = self.clock.now();
-        let stored = globalconf::load(&self.conf.globalconf_dir(), self.conf.instance());
+        let stored = globalconf::load(&self.conf);
         match stored {
             Ok(conf) if conf.is_valid_at(now) => return Ok(conf),
             Ok(conf) => tracing::info!(expired = %conf.expires(), "stored global configuration has expired"),
@@ -125,6 +125,9 @@ impl Opened {
             &keys,
             now,
         );
+        for (register, why) in world.stopped() {
+            tracing::error!(%register, why, "register stopped: it may not be served here");
+        }
         Gateway {
             net: Net::new(&conf),
             embassy,

@@ -2,6 +2,7 @@
 
 use super::{Failed, Inner, Next};
 use crate::conf::ServerConf;
+use crate::world::{Standing, standings};
 use std::sync::Arc;
 
 impl Inner {
@@ -18,6 +19,12 @@ impl Inner {
         match read.await {
             Ok(Ok(None)) => Ok(Next::After(interval)),
             Ok(Ok(Some(server))) => {
+                if let Some(why) = self.newly_forbidden(&server) {
+                    let file = self.gateway.conf.server_file.display();
+                    return Err(failed(format!(
+                        "{file}: {why}; take it out of this server; the earlier configuration stays in force"
+                    )));
+                }
                 self.paint(|parts| parts.server = Arc::new(server));
                 tracing::info!(file = %self.gateway.conf.server_file.display(), "server configuration taken over");
                 Ok(Next::After(interval))
@@ -25,5 +32,15 @@ impl Inner {
             Ok(Err(refused)) => Err(failed(format!("{refused}; the earlier configuration stays in force"))),
             Err(error) => Err(failed(error.to_string())),
         }
+    }
+
+    /// Why a register in `server` may not be here; `None` when all may, and for those that are here already.
+    fn newly_forbidden(&self, server: &ServerConf) -> Option<String> {
+        let world = self.gateway.world();
+        let offered = standings(&self.gateway.conf.server, &world.conf, server);
+        offered.into_iter().find_map(|(client, standing)| match standing {
+            Standing::Stopped(why) if world.server.client(&client).is_none() => Some(why),
+            Standing::Stopped(_) | Standing::Plain | Standing::Copy | Standing::Door => None,
+        })
     }
 }

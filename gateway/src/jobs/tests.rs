@@ -1,5 +1,7 @@
 //! Jobs on a wound clock.
 
+mod sites;
+
 use super::*;
 use crate::conf::Conf;
 use crate::messagelog::{Direction, Entry, Kind, LogReader, Record, Spooled};

@@ -3,7 +3,7 @@
 use super::receive::Head;
 use crate::conf::{Client, Service, ServiceKind};
 use crate::net::question::Question;
-use crate::world::World;
+use crate::world::{Standing, World};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::message::meta::Metaservice;
@@ -71,7 +71,7 @@ impl Callee {
 /// Spec: message-path §4.1, 12–15. Seen: metaservices are open to every client whose message gets as far as this.
 ///
 /// # Errors
-/// [`Fault`] with `unknown_service`, `service_type`, `access_denied` or `service_disabled`.
+/// [`Fault`] with `unknown_service`, `continuity.class_forbidden`, `service_type`, `access_denied` or `service_disabled`.
 pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
     let Head { question, announced } = head;
     let (id, client) = (question.service(), question.client());
@@ -85,6 +85,9 @@ pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
     let Some((provider, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
         return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {id}")));
     };
+    if let Standing::Stopped(why) = world.standing(&id.client) {
+        return Err(Fault::new(Leaf::ClassForbidden, why));
+    }
     let is_allowed = match (&question, service.kind) {
         (Question::Rest(request), ServiceKind::Rest | ServiceKind::OpenApi) => {
             world.server.is_allowed(client, id, request.method, &request.service_path, &world.conf)

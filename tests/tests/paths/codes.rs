@@ -2,9 +2,11 @@
 //!
 //! Spec: message-path §1.6. Codes of a peer or a service pass through as they are, in whichever spelling.
 
+use crate::sites::{believe, policy};
 use crate::soap::{self, RELATED, envelope, multipart};
 use crate::spoiled::{self, MARK};
 use saatkond::jobs::Job;
+use saatkond_proto::continuity::Class;
 use saatkond_proto::fault::{Leaf, SoapFault};
 use saatkond_proto::transport::write::Part;
 use saatkond_proto::trust::ocsp::Status;
@@ -69,6 +71,7 @@ async fn every_code_is_uttered() {
     doors(&mut uttered).await;
     logs(&mut uttered).await;
     times(&mut uttered).await;
+    registers(&mut uttered).await;
     for leaf in Leaf::ALL {
         let listed = NEVER.iter().find(|(never, _)| never == leaf);
         match (uttered.has(*leaf), listed) {
@@ -289,6 +292,17 @@ async fn requests(uttered: &mut Uttered) {
         let told = asker.say(&bench.federation, "HOME", &post).await.unwrap();
         uttered.note(&format!("{post:?}"), code, &told.code());
     }
+}
+
+/// What is forbidden to a copy of a register.
+async fn registers(uttered: &mut Uttered) {
+    let bench = Scripted::new("", "").await;
+    let mut forbidden = policy(Class::HomeOnly);
+    forbidden.sites.remove(0);
+    forbidden.sites[0].servers.push(bench.federation.id("HOME"));
+    believe(&bench.home, forbidden);
+    let heard = bench.tax.ask(&Ask::get("land")).await;
+    uttered.heard("a class", "server.serverproxy.continuity.class_forbidden", &heard);
 }
 
 /// What another gateway answers wrongly; its own codes pass through.

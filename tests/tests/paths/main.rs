@@ -25,6 +25,7 @@
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
 //! | `rights` | who may call what, and how information systems and services connect |
+//! | `sites` | registers with several copies: which may answer, and what it says of itself |
 //! | `time` | what lapses and is renewed; files that change |
 //! | `soap` | SOAP messages, their attachments, and services of the other kind |
 //! | `spoiled` | messages spoiled in one thing each |
@@ -37,6 +38,7 @@ mod exchange;
 mod meta;
 mod provider;
 mod rights;
+mod sites;
 mod soap;
 mod spoiled;
 mod time;

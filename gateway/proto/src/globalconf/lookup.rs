@@ -84,6 +84,7 @@ pub struct GlobalConf {
     /// All instances, the own one among them.
     instances: BTreeMap<String, Arc<Picture>>,
     tsa_certificates: Vec<Arc<Certificate>>,
+    policy_trouble: Option<String>,
 }
 
 impl GlobalConf {
@@ -109,8 +110,23 @@ impl GlobalConf {
         }
         let (own, private, options) =
             own.ok_or_else(|| LookupError::MissingInstance { instance: own_instance.to_owned() })?;
-        Ok(Self { own, private, options, instances: BTreeMap::new(), tsa_certificates: Vec::new() }
-            .with(pictures))
+        Ok(Self {
+            own,
+            private,
+            options,
+            instances: BTreeMap::new(),
+            tsa_certificates: Vec::new(),
+            policy_trouble: None,
+        }
+        .with(pictures))
+    }
+
+    /// The same picture with another decision about sites and registers than was published, and why.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Option<Arc<Policy>>, trouble: Option<String>) -> Self {
+        self.options.continuity = policy;
+        self.policy_trouble = trouble;
+        self
     }
 
     fn with(mut self, instances: BTreeMap<String, Arc<Picture>>) -> Self {
@@ -228,6 +244,12 @@ impl GlobalConf {
     #[must_use]
     pub fn continuity(&self) -> Option<&Policy> {
         self.options.continuity.as_deref()
+    }
+
+    /// Why that is another decision than was published; `None` when it is the same.
+    #[must_use]
+    pub fn continuity_trouble(&self) -> Option<&str> {
+        self.policy_trouble.as_deref()
     }
 
     /// The servers on which a client is registered, or that it owns.

@@ -186,3 +186,44 @@ async fn beside_a_gateway_that_runs_its_doors_are_left_alone() {
         "{out}"
     );
 }
+
+#[tokio::test]
+async fn registers_are_held_against_the_site_they_are_at() {
+    let mut checked = Checked::new("check-sites", DOORS).await;
+    let register = |code: &str, class: &str, succession: &str| {
+        format!(
+            "[[continuity.register]]\nid = \"DEV/GOV/{code}\"\nclass = \"{class}\"\nsuccession = [{succession}]\n\
+             staleness = \"5 s\"\nstaleness_max = \"1 min\"\n"
+        )
+    };
+    let text = format!(
+        "\n[continuity]\ngeneration = 3\n\
+         [[continuity.site]]\nid = \"home\"\nrole = \"home\"\njurisdiction = \"territory\"\n\
+         servers = [\"DEV/GOV/M2/HOME\", \"DEV/GOV/M2/EMBASSY\"]\n\
+         [[continuity.site]]\nid = \"lux1\"\nrole = \"embassy\"\njurisdiction = \"embassy-agreement:LU:x\"\n\
+         servers = [\"DEV/GOV/M1/TAX\"]\n{}{}",
+        register("M2/LAND", "HOME_ONLY", "\"home\""),
+        register("M1/TAX", "INTERNAL", "\"home\", \"lux1\""),
+    );
+    let file = checked.land.federation.instance_file();
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &text).unwrap();
+    checked.land.federation.apply(NOW).unwrap();
+    checked.land.trust_stops().await;
+    checked.land.trust_returns().await;
+    let server_file = checked.land.tax().join("server.toml");
+    let alone = fs::read_to_string(&server_file).unwrap();
+    let opened = crate::jobs::open(Arc::new(Conf::load(&checked.file).unwrap()), checked.land.clock.clone());
+    drop(opened.unwrap().globalconf().await.unwrap());
+    let (out, talk, exit) = checked.says(false);
+    let line = "ok        sites and registers   generation 3, this server stands at lux1 (embassy)\n";
+    assert!(out.contains(line), "{out}");
+    assert_eq!(exit, Exit::Done, "{talk}");
+    fs::write(&server_file, alone + "[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n").unwrap();
+    let (out, talk, exit) = checked.says(false);
+    let refused = "refused   sites and registers   register DEV/GOV/M2/LAND is HOME_ONLY: passing calls on at site lux1 \
+                   (embassy-agreement:LU:x) is forbidden; no rule allows it\n    hint: take the client out";
+    assert!(out.contains(refused), "{out}");
+    let shared = "warning   sites and registers   DEV/GOV/M1/TAX and DEV/GOV/M2/LAND have different successions and share";
+    assert!(out.contains(shared), "{out}");
+    assert_eq!(exit, Exit::Configuration, "{talk}");
+}

@@ -51,6 +51,8 @@ pub enum Messages {
     Show(Show),
     /// Write messages with their proof as ASiC-E containers
     Export(Export),
+    /// Check every sum and the chain of the whole log; `run` checks the newest part at its start
+    Verify(Shown),
 }
 
 /// Which messages.
@@ -168,6 +170,7 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
             Messages::Show(show) => messages::show(&conf(&show.shown.of)?, &show, streams),
             Messages::Export(export) => messages::export(&conf(&export.shown.of)?, &export, streams),
+            Messages::Verify(shown) => messages::verify(&conf(&shown.of)?, &shown, streams),
         },
     }
 }

@@ -26,10 +26,15 @@
 //! - A demonstration's keys (`demo = true` in `keys.toml` or `gateway.toml`) serve on loopback alone.
 //! - `log/` has a lock and a version: a second process, or a program that keeps another version, is refused at start.
 //!   Each record is summed and chained to the one before it (`messagelog/frame.rs`), so a changed or missing record is
-//!   found when the log is opened. This finds accidents and clumsy hands. Who can write to the disk can also write a new
+//!   found: in the newest file when the log is opened, elsewhere when the record is read, and everywhere by
+//!   `saatkond messages verify`. This finds accidents and clumsy hands. Who can write to the disk can also write a new
 //!   chain. Signature and time-stamp then still prove what is there; that something is gone only the other side's log
 //!   shows.
-//! - Bodies over 64 KiB lie in `log/bodies/`, named by their SHA-512, on disk before the record that names them.
+//! - `log/*.log` are segments: a number, and the number of the first record. What messages signed together have in common
+//!   lies once in a segment. `log/*.idx` say where in its segment each record lies, which are a query's or a member's,
+//!   and what time-stamps cover; they are summed, are made anew from their segments when they are missing or do not hold,
+//!   and prove nothing.
+//! - Bodies over 64 KiB lie in `log/bodies/`, each a file of its own, on disk before the record that names it.
 //! - Files that are replaced are written beside their place, synced and renamed, so that a crash leaves the old or the
 //!   new one, never half of one.
 //!

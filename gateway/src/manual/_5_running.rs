@@ -12,7 +12,8 @@
 //! 1. reads `gateway.toml`; what is wrong in it ends the process with 78;
 //! 2. binds all doors; one that is taken ends it with 69. Connections that come from now on wait;
 //! 3. opens the health port;
-//! 4. opens keys, `server.toml`, message log and spool. The log is read whole once, and every record's sum is checked;
+//! 4. opens keys, `server.toml`, message log and spool. Of the log the newest file is read whole, and every record's sum
+//!    in it checked; `messages verify` does that for all of it, also beside a running gateway;
 //! 5. takes the stored global configuration if it still holds, else fetches it, again and again, at most 15 seconds apart;
 //! 6. serves, and runs its jobs. The log line `ready` says when a call can be made, with the addresses of all doors.
 //!

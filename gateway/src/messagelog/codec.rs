@@ -4,6 +4,7 @@
 //! The signature document and the hash chain result, which all messages of a batch have in common, are apart from the
 //! rest: the log keeps them once (`frame`).
 
+use super::bodies::BodyName;
 use super::entry::{Direction, Entry, Kind};
 use bytes::Bytes;
 use saatkond_proto::id::{ClientId, ServiceId};
@@ -43,12 +44,14 @@ pub struct Message {
 pub enum Attachment {
     /// In the record.
     Inline(Bytes),
-    /// In a file of its own, named by its SHA-512.
+    /// In a file of its own.
     File {
         /// SHA-512 of the bytes.
         digest: Vec<u8>,
         /// How many bytes it has.
         len: u64,
+        /// The file's name, in the folder of bodies.
+        name: BodyName,
     },
     /// Not kept; the hash chain proves its digest.
     Omitted {
@@ -197,10 +200,11 @@ impl Writer {
                     self.byte(0);
                     self.bytes(bytes);
                 }
-                Attachment::File { digest, len } => {
+                Attachment::File { digest, len, name } => {
                     self.byte(1);
                     self.bytes(digest);
                     self.number(*len);
+                    self.0.extend_from_slice(&name.to_bytes());
                 }
                 Attachment::Omitted { digest, len } => {
                     self.byte(2);
@@ -316,7 +320,11 @@ impl<'a> Reader<'a> {
             let bytes = self.bytes()?;
             attachments.push(match kind {
                 0 => Attachment::Inline(Bytes::copy_from_slice(bytes)),
-                1 => Attachment::File { digest: bytes.to_vec(), len: self.number()? },
+                1 => Attachment::File {
+                    digest: bytes.to_vec(),
+                    len: self.number()?,
+                    name: BodyName::from_bytes(&self.chunk::<16>()?)?,
+                },
                 2 => Attachment::Omitted { digest: bytes.to_vec(), len: self.number()? },
                 _ => return None,
             });

@@ -10,9 +10,9 @@ pub(super) trait Disk: Send + Sync + 'static {
     /// Makes the file of the next segment: zeros, on disk. Nothing is lost when it fails; it may be called again.
     fn prepare(&self, len: u64) -> io::Result<()>;
     /// Turns the prepared file into this segment, with its header, durably.
-    fn adopt(&self, segment: u64, header: &[u8]) -> io::Result<Box<dyn SegmentFile>>;
+    fn adopt(&self, name: Name, header: &[u8]) -> io::Result<Box<dyn SegmentFile>>;
     /// Opens a segment that is there, to go on with it.
-    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>>;
+    fn reopen(&self, name: Name) -> io::Result<Box<dyn SegmentFile>>;
 }
 
 /// A segment that is written.
@@ -23,8 +23,9 @@ pub(super) trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Gives back what follows `len`: the segment is full.
     fn seal(&mut self, len: u64) -> io::Result<()>;
-    /// Overwrites everything from `offset` on with zeros, on disk.
-    fn blank(&mut self, offset: u64) -> io::Result<()>;
+    /// Writes what lies between `from` and `end` once more, on disk: the sync of the process before may have failed, and
+    /// what was read may be in memory alone. With `is_torn`, zeros follow.
+    fn settle(&mut self, from: u64, end: u64, is_torn: bool) -> io::Result<()>;
 }
 
 /// Segments in a directory.
@@ -38,22 +39,41 @@ const NEXT: &str = "next.tmp";
 /// Zeros that are written at once.
 const ZEROS: &[u8] = &[0; 256 * 1024];
 
-/// The name of a segment's file.
-pub(super) fn name_of(segment: u64) -> String {
-    format!("{segment:010}{SUFFIX}")
+/// What a segment is called: by its own number and that of its first record, so that a list of names tells where each
+/// record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    /// The segment's number, from 1.
+    pub(super) segment: u64,
+    /// The number of its first record.
+    pub(super) record: u64,
 }
 
-/// The numbers of all segments in `dir`, ascending.
-pub(super) fn segments(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let number: Option<u64> =
-            name.to_str().and_then(|n| n.strip_suffix(SUFFIX)).and_then(|n| n.parse().ok());
-        numbers.extend(number);
+impl Name {
+    /// The segment's file.
+    pub(super) fn log(self) -> String {
+        format!("{:010}-{:016}{SUFFIX}", self.segment, self.record)
     }
-    numbers.sort_unstable();
-    Ok(numbers)
+
+    /// Its index file.
+    pub(super) fn index(self) -> String {
+        format!("{:010}-{:016}.idx", self.segment, self.record)
+    }
+
+    fn from_file(name: &str) -> Option<Self> {
+        let (segment, record) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+        Some(Self { segment: segment.parse().ok()?, record: record.parse().ok()? })
+    }
+}
+
+/// The names of all segments in `dir`, ascending.
+pub(super) fn names(dir: &Path) -> io::Result<Vec<Name>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().to_str().and_then(Name::from_file));
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Makes a directory's entries durable.
@@ -85,18 +105,18 @@ impl Disk for Directory {
         made
     }
 
-    fn adopt(&self, segment: u64, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
+    fn adopt(&self, name: Name, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
         let path = self.0.join(NEXT);
         let file = File::options().read(true).write(true).open(&path)?;
         file.write_all_at(header, 0)?;
         file.sync_all()?;
-        fs::rename(&path, self.0.join(name_of(segment)))?;
+        fs::rename(&path, self.0.join(name.log()))?;
         sync_dir(&self.0)?;
         Ok(Box::new(file))
     }
 
-    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
-        let file = File::options().read(true).write(true).open(self.0.join(name_of(segment)))?;
+    fn reopen(&self, name: Name) -> io::Result<Box<dyn SegmentFile>> {
+        let file = File::options().read(true).write(true).open(self.0.join(name.log()))?;
         Ok(Box::new(file))
     }
 }
@@ -115,9 +135,14 @@ impl SegmentFile for File {
         self.sync_all()
     }
 
-    fn blank(&mut self, offset: u64) -> io::Result<()> {
-        let len = self.metadata()?.len();
-        zero(self, offset, len)?;
+    fn settle(&mut self, from: u64, end: u64, is_torn: bool) -> io::Result<()> {
+        let mut bytes = vec![0; usize::try_from(end.saturating_sub(from)).map_err(io::Error::other)?];
+        self.read_exact_at(&mut bytes, from)?;
+        self.write_all_at(&bytes, from)?;
+        if is_torn {
+            let len = self.metadata()?.len();
+            zero(self, end, len)?;
+        }
         self.sync_all()
     }
 }

@@ -79,8 +79,8 @@ pub(super) fn write<W: Write>(
     for attachment in &message.attachments {
         match attachment {
             Attachment::Inline(bytes) => attachments.push(Box::new(Cursor::new(bytes.clone()))),
-            Attachment::File { digest, .. } => {
-                let file = File::open(bodies::path_of(dir, digest))
+            Attachment::File { name, .. } => {
+                let file = File::open(bodies::path_of(dir, *name))
                     .map_err(|source| LogError::Disk { dir: dir.to_owned(), source })?;
                 attachments.push(Box::new(file));
             }

@@ -3,7 +3,8 @@
 //! Ours. A segment begins with a header, then frames follow without gaps, then zeros to the end of the file.
 //!
 //! ```text
-//! header  magic 24 │ segment u64 │ first record u64 │ first batch u64 │ chain before it 32 │ salt 16 │ SHA-256 32
+//! header  magic 24 │ segment u64 │ first record u64 │ first batch u64 │ end of the segment before u64
+//!         │ oldest unstamped u64 │ chain before it 32 │ salt 16 │ SHA-256 32
 //! frame   magic 8 │ body's length u32 │ shared length u32 │ lender u64 │ batch u64 │ place in batch u32
 //!         │ records in batch u32 │ record u64 │ SHA-256 of what is shared 32 │ sum 32 │ chain 32 │ body │ shared
 //! sum   = SHA-256(salt ‖ body's length … SHA-256 of what is shared ‖ SHA-256(body))
@@ -18,15 +19,16 @@
 //! batch can be torn. A frame that does not hold is a torn tail when no frame of a later batch follows it, else damage:
 //! what was acknowledged is never dropped in silence. The salt keeps a message's own bytes from posing as a frame.
 
+use super::disk::Name;
 use super::sum::{Sum, sum_of};
 use std::collections::HashMap;
 
 /// First bytes of a segment.
-const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 2\n\n";
+const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 3\n\n";
 /// First bytes of a frame.
 const FRAME_MAGIC: &[u8; 8] = b"\x8fSKrec\r\n";
 /// Bytes of a segment's header.
-pub(super) const HEADER_BYTES: usize = 24 + 8 + 8 + 8 + 32 + 16 + 32;
+pub(super) const HEADER_BYTES: usize = 24 + 5 * 8 + 32 + 16 + 32;
 /// Bytes of a frame before its body.
 pub(super) const FRAME_BYTES: usize = 8 + FIELDS_BYTES + 32 + 32;
 /// Bytes of a frame's fields.
@@ -43,6 +45,10 @@ pub(super) struct Header {
     pub(super) record: u64,
     /// The number of its first batch.
     pub(super) batch: u64,
+    /// Where the records of the segment before it end; what lies behind was never acknowledged. 0 for the first.
+    pub(super) before: u64,
+    /// When it was begun, no message before this record was without a time-stamp.
+    pub(super) unstamped: u64,
     /// The chain before its first record.
     pub(super) chain: Sum,
     /// What sums are salted with.
@@ -89,10 +95,15 @@ pub(super) struct Frame<'a> {
 }
 
 impl Header {
+    /// The segment's name.
+    pub(super) const fn name(&self) -> Name {
+        Name { segment: self.segment, record: self.record }
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(SEGMENT_MAGIC);
-        for number in [self.segment, self.record, self.batch] {
+        for number in [self.segment, self.record, self.batch, self.before, self.unstamped] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&self.chain.0);
@@ -109,6 +120,8 @@ impl Header {
             segment: u64::from_le_bytes(take(&mut rest)?),
             record: u64::from_le_bytes(take(&mut rest)?),
             batch: u64::from_le_bytes(take(&mut rest)?),
+            before: u64::from_le_bytes(take(&mut rest)?),
+            unstamped: u64::from_le_bytes(take(&mut rest)?),
             chain: Sum(take(&mut rest)?),
             salt: take(&mut rest)?,
         };

@@ -9,7 +9,7 @@
 //! | `disk`, `store` | the files: written; walked through and read |
 //! | `writer` | the one thread that writes: one sync for all that waits |
 //! | `bodies` | bodies too large for a record |
-//! | `index` | where each record lies; rebuilt at start |
+//! | `index` | where each record lies: in memory for the segment that is written, else in a file beside each |
 //! | [`reader`] | looks into a log without disturbing it |
 //! | [`export`] | a record and its proof as one file |
 //! | [`stamp`] | what is time-stamped, and what happens when that fails |
@@ -31,9 +31,10 @@ mod store;
 mod sum;
 mod writer;
 
+pub use bodies::BodyName;
 pub use codec::{Attachment, Content, Message, Stamp};
 pub use entry::{Direction, Entry, Kind, Record};
-pub use reader::LogReader;
+pub use reader::{LogReader, Look};
 pub use spool::{Bounds, Spool, SpoolError, SpoolReader, SpoolWriter, Spooled};
 pub use stamp::StampOrder;
 
@@ -74,7 +75,7 @@ struct Shared {
     dir: PathBuf,
     clock: Clock,
     policy: Policy,
-    index: Arc<Mutex<Index>>,
+    index: Arc<Index>,
     stamping: Mutex<Stamping>,
     /// Whether the writer has given up.
     failed: Arc<AtomicBool>,
@@ -197,7 +198,7 @@ impl From<LogError> for Fault {
 }
 
 /// The version of the log's files.
-const VERSION: &str = "2\n";
+const VERSION: &str = "3\n";
 /// Records that may wait for the writer; more wait with their senders.
 const QUEUE_RECORDS_MAX: usize = 4096;
 
@@ -217,13 +218,14 @@ impl MessageLog {
         let lock = lock(dir)?;
         version(dir)?;
         bodies::open(dir).map_err(failed)?;
-        let (index, last) = store::scan(dir, true)?;
+        let (index, last) = Index::open(dir, true)?;
+        let index = Arc::new(index);
         if let Some(last) = last.as_ref().filter(|l| l.end.tail == frame::Tail::Torn) {
             let segment = last.header.segment;
             tracing::warn!(segment, offset = last.end.offset, "message log: torn tail dropped");
         }
-        let writer = Writer::new(disk, policy.log.segment, index, last).map_err(failed)?;
-        let (index, failed_flag) = (writer.index(), writer.failed_flag());
+        let writer = Writer::new(disk, policy.log.segment, Arc::clone(&index), last).map_err(failed)?;
+        let failed_flag = writer.failed_flag();
         let (queue, orders) = mpsc::channel(QUEUE_RECORDS_MAX);
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -285,13 +287,13 @@ impl MessageLog {
     }
 
     async fn keep_one(&self, body: &Spooled) -> Result<Attachment, LogError> {
-        let dir = self.0.dir.clone();
+        let (dir, record) = (self.0.dir.clone(), self.0.index.numbers().end);
         let kept = if bodies::is_large(body) {
             let body = body.clone();
-            let blocking = tokio::task::spawn_blocking(move || bodies::keep(&dir, &body)).await;
+            let blocking = tokio::task::spawn_blocking(move || bodies::keep(&dir, record, &body)).await;
             blocking.map_err(io::Error::other).and_then(|kept| kept)
         } else {
-            bodies::keep(&dir, body)
+            bodies::keep(&dir, record, body)
         };
         kept.map_err(|source| self.disk_failed(source))
     }
@@ -319,25 +321,24 @@ impl MessageLog {
         self.admit()
     }
 
-    /// Takes one record out of the log.
-    ///
-    /// # Errors
-    /// [`LogError::NoRecord`], [`LogError::Disk`], [`LogError::Damaged`].
-    pub fn read(&self, number: u64) -> Result<Content, LogError> {
-        let row = self.index().row(number).ok_or(LogError::NoRecord { number })?;
-        store::read_record(&self.0.dir, number, row)
+    /// Looks into this log: it sees what is written, as it is written.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::of(&self.0.dir, Arc::clone(&self.0.index))
     }
 
-    /// Takes what was noted at opening: requests received within the last day, and by what each is known again.
-    #[must_use]
-    pub fn take_heard(&self) -> Vec<(UnixTime, Mark)> {
-        self.index().take_heard()
+    /// Requests received within a day before the last record, oldest first, and by what each is known again.
+    ///
+    /// # Errors
+    /// [`LogError`]: then it is not known what was received.
+    pub fn heard(&self) -> Result<Vec<(UnixTime, Mark)>, LogError> {
+        self.0.index.heard()
     }
 
     /// How many records the log holds.
     #[must_use]
     pub fn len(&self) -> u64 {
-        let numbers = self.index().numbers();
+        let numbers = self.0.index.numbers();
         numbers.end - numbers.start
     }
 
@@ -345,10 +346,6 @@ impl MessageLog {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
-        self.0.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,18 +2,21 @@
 
 use super::codec::{Content, Message, Stamp};
 use super::export::Stamped;
-use super::index::Index;
-use super::{LogError, export, store};
+use super::index::{Index, Key};
+use super::{LogError, export};
+use saatkond_proto::id::MemberId;
+use saatkond_proto::time::UnixTime;
 use std::collections::VecDeque;
 use std::io::{Seek, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A log as it was when it was opened.
+/// A log, looked into: as it was when this was opened, or as it grows, for [`MessageLog::reader`](super::MessageLog::reader).
 #[derive(Debug)]
 pub struct LogReader {
     dir: PathBuf,
-    index: Index,
+    index: Arc<Index>,
     stamps: Mutex<VecDeque<Arc<Stamped>>>,
 }
 
@@ -31,26 +34,42 @@ pub struct Found {
     pub message: Message,
 }
 
+/// What is looked for; nothing for everything.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// Messages that a member may have sent or received, or one of its subsystems.
+    pub member: Option<MemberId>,
+    /// Recorded at this moment or later.
+    pub since: Option<UnixTime>,
+    /// Recorded before this moment.
+    pub until: Option<UnixTime>,
+}
+
 impl LogReader {
-    /// Reads the log in `dir` as it is now; every sum and the whole chain are checked.
+    /// Reads the log in `dir` as it is now. The last segment is walked through; of the others only what is asked for is
+    /// read, and its sum checked: [`LogReader::verify`] checks everything.
     ///
     /// # Errors
     /// [`LogError::Disk`], [`LogError::Damaged`].
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        let (index, _) = store::scan(dir, false)?;
-        Ok(Self { dir: dir.to_owned(), index, stamps: Mutex::default() })
+        let (index, _) = Index::open(dir, false)?;
+        Ok(Self::of(dir, Arc::new(index)))
+    }
+
+    pub(super) fn of(dir: &Path, index: Arc<Index>) -> Self {
+        Self { dir: dir.to_owned(), index, stamps: Mutex::default() }
     }
 
     /// The numbers of all records, ascending; messages and time-stamps.
     #[must_use]
-    pub fn numbers(&self) -> std::ops::Range<u64> {
+    pub fn numbers(&self) -> Range<u64> {
         self.index.numbers()
     }
 
     /// Messages that have no time-stamp.
     #[must_use]
     pub fn unstamped(&self) -> usize {
-        self.index.unstamped_count()
+        usize::try_from(self.index.unstamped_count()).unwrap_or(usize::MAX)
     }
 
     /// A message; `None` when the record is a time-stamp.
@@ -58,10 +77,9 @@ impl LogReader {
     /// # Errors
     /// [`LogError`].
     pub fn message(&self, number: u64) -> Result<Option<Found>, LogError> {
-        let row = self.index.row(number).ok_or(LogError::NoRecord { number })?;
-        match store::read_record(&self.dir, number, row)? {
+        match self.index.read(number)? {
             Content::Message(message) => {
-                let stamp = (row.stamp != 0).then_some(row.stamp);
+                let stamp = self.index.stamp_of(number)?;
                 Ok(Some(Found { number, stamp, message: *message }))
             }
             Content::Stamp(_) => Ok(None),
@@ -74,10 +92,21 @@ impl LogReader {
     /// [`LogError`].
     pub fn of_query(&self, query_id: &str) -> Result<Vec<Found>, LogError> {
         let mut found = Vec::new();
-        for number in self.index.of_query(query_id) {
+        for number in self.index.of_query(Key::of_query(query_id))? {
             found.extend(self.message(number)?.filter(|f| f.message.query_id == query_id));
         }
         Ok(found)
+    }
+
+    /// The messages that may be what is looked for, the youngest first.
+    pub fn look(&self, look: Look) -> impl Iterator<Item = Result<Found, LogError>> + '_ {
+        let member = look.member.as_ref().map(Key::of_member);
+        let of_segment = move |name| self.index.look(name, member, (look.since, look.until));
+        let numbers = self.index.names().into_iter().rev().flat_map(move |name| match of_segment(name) {
+            Ok(numbers) => numbers.into_iter().rev().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        numbers.filter_map(|number| number.and_then(|number| self.message(number)).transpose())
     }
 
     /// A time-stamp record; `None` when the record is a message.
@@ -85,11 +114,19 @@ impl LogReader {
     /// # Errors
     /// [`LogError`].
     pub fn stamp(&self, number: u64) -> Result<Option<Stamp>, LogError> {
-        let row = self.index.row(number).ok_or(LogError::NoRecord { number })?;
-        match store::read_record(&self.dir, number, row)? {
+        match self.index.read(number)? {
             Content::Stamp(stamp) => Ok(Some(stamp)),
             Content::Message(_) => Ok(None),
         }
+    }
+
+    /// Walks through the whole log: checks every sum and the chain from the first record to the last, and holds each
+    /// index against its segment. `each` is told how many segments are done, of how many.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`], [`LogError::Damaged`].
+    pub fn verify(&self, each: impl FnMut(usize, usize)) -> Result<(), LogError> {
+        self.index.verify(each)
     }
 
     /// Writes a message and its proof as an ASiC-E container.

@@ -75,7 +75,7 @@ impl MessageLog {
     /// # Errors
     /// [`LogError`] for a log that cannot be read.
     pub fn to_stamp(&self, max: usize) -> Result<Option<StampOrder>, LogError> {
-        let covers = self.index().unstamped(max);
+        let covers = self.0.index.unstamped(max)?;
         let unreadable = |text: &str| self.disk_failed(std::io::Error::other(text.to_owned()));
         let (imprint, result) = match covers.as_slice() {
             [] => return Ok(None),
@@ -106,7 +106,7 @@ impl MessageLog {
     /// How many messages have no time-stamp.
     #[must_use]
     pub fn unstamped(&self) -> usize {
-        self.index().unstamped_count()
+        usize::try_from(self.0.index.unstamped_count()).unwrap_or(usize::MAX)
     }
 
     /// Says whether any time-stamping service may be asked; while none is, no message is taken.
@@ -140,7 +140,7 @@ impl MessageLog {
     }
 
     fn message(&self, number: u64) -> Result<Message, LogError> {
-        match self.read(number)? {
+        match self.0.index.read(number)? {
             Content::Message(message) => Ok(*message),
             Content::Stamp(_) => Err(LogError::NoRecord { number }),
         }

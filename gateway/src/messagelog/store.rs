@@ -1,120 +1,179 @@
-//! Reads segments: walks through all of them, or takes one record out.
+//! Reads segments: walks through one, or takes one record out.
 
 use super::LogError;
 use super::codec::Content;
-use super::disk::{name_of, segments};
+use super::disk::Name;
 use super::frame::{End, FRAME_BYTES, Frame, HEADER_BYTES, Header, Shared, Tail, Walk};
-use super::index::{HEARD, Index, Note, Row};
+use super::index::{Note, Rows};
+use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The last segment, and where it ends.
+/// What a walk through a segment has found.
 #[derive(Debug)]
-pub(super) struct Last {
+pub(super) struct Walked {
     pub(super) header: Header,
+    /// Where its whole batches end.
     pub(super) end: End,
+    /// Where the last whole batch begins.
+    pub(super) last_batch: u64,
 }
 
-/// Walks through all segments of `dir`, building the index; checks every sum and the whole chain.
+fn damaged(dir: &Path, name: Name, offset: u64, text: &str) -> LogError {
+    LogError::Damaged { file: dir.join(name.log()), offset, text: text.to_owned() }
+}
+
+/// Walks through one segment; checks every sum and the chain.
 ///
-/// A torn tail of the last segment is told in its end; anywhere else it is damage. With `hears`, requests received
-/// shortly before the end are noted, too.
-pub(super) fn scan(dir: &Path, hears: bool) -> Result<(Index, Option<Last>), LogError> {
+/// A torn tail is told in its end. With `next`, the header of the segment after it, what lies behind the end that it
+/// names is not looked at, and the segment must end there.
+pub(super) fn walk(dir: &Path, name: Name, next: Option<&Header>) -> Result<(Rows, Walked), LogError> {
     let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
-    let mut index = Index::default();
-    let mut last: Option<Last> = None;
-    let all = segments(dir).map_err(disk)?;
-    let newest = all.last().and_then(|segment| written(&dir.join(name_of(*segment))));
-    let heard_since = newest.and_then(|newest| newest.checked_sub(HEARD));
-    for (nth, segment) in all.iter().enumerate() {
-        let file = dir.join(name_of(*segment));
-        let damaged = |offset: usize, text: &str| LogError::Damaged {
-            file: file.clone(),
-            offset: offset as u64,
-            text: text.to_owned(),
-        };
-        let is_recent = hears && written(&file).is_none_or(|at| heard_since.is_none_or(|since| at >= since));
-        let bytes = fs::read(&file).map_err(disk)?;
-        let mut walk = Walk::new(&bytes).ok_or_else(|| damaged(0, "its header does not hold"))?;
-        let header = walk.header().clone();
-        if header.segment != *segment {
-            return Err(damaged(0, "its header names another segment"));
-        }
-        if let Some(before) = &last {
-            let end = before.end;
-            let follows = header.segment == before.header.segment + 1;
-            if !follows || (header.record, header.batch, header.chain) != (end.record, end.batch, end.chain) {
-                return Err(damaged(0, "it does not follow the segment before it"));
-            }
-        }
-        while let Some(batch) = walk.batch() {
-            for frame in batch {
-                let content = Content::from_bytes(frame.body, walk.shared(&frame))
-                    .ok_or_else(|| damaged(frame.offset, "a record cannot be read"))?;
-                if is_recent {
-                    index.hear(&content);
-                }
-                index.add(frame.place.record, *segment, frame.offset as u64, Note::of(&content));
-            }
-        }
-        let end = walk.end();
-        match end.tail {
-            Tail::Damaged => {
-                return Err(damaged(end.offset, "a record does not hold, and later ones follow it"));
-            }
-            Tail::Torn if nth + 1 != all.len() => {
-                return Err(damaged(end.offset, "it is not whole, and a segment follows it"));
-            }
-            Tail::Torn | Tail::Clean => {}
-        }
-        last = Some(Last { header, end });
+    let damaged = |offset: usize, text: &str| damaged(dir, name, offset as u64, text);
+    let mut bytes = fs::read(dir.join(name.log())).map_err(disk)?;
+    if let Some(next) = next {
+        bytes.truncate(usize::try_from(next.before).unwrap_or(usize::MAX));
     }
-    Ok((index, last))
+    let mut walk = Walk::new(&bytes).ok_or_else(|| damaged(0, "its header does not hold"))?;
+    let header = walk.header().clone();
+    if header.name() != name {
+        return Err(damaged(0, "its header names another segment"));
+    }
+    let mut rows = Rows::new(name);
+    let mut last_batch = HEADER_BYTES;
+    while let Some(batch) = walk.batch() {
+        last_batch = batch.first().map_or(last_batch, |frame| frame.offset);
+        for frame in batch {
+            let content = Content::from_bytes(frame.body, walk.shared(&frame))
+                .ok_or_else(|| damaged(frame.offset, "a record cannot be read"))?;
+            rows.add(frame.offset as u64, Note::of(&content));
+        }
+    }
+    let end = walk.end();
+    if end.tail == Tail::Damaged {
+        return Err(damaged(end.offset, "a record does not hold, and later ones follow it"));
+    }
+    if let Some(next) = next {
+        let told = (next.before, next.record, next.batch, next.chain);
+        if (end.offset as u64, end.record, end.batch, end.chain) != told {
+            return Err(damaged(end.offset, "the segment after it does not go on where its records end"));
+        }
+    }
+    Ok((rows, Walked { header, end, last_batch: last_batch as u64 }))
 }
 
-/// When a file was last written.
-fn written(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|meta| meta.modified()).ok()
+/// The header of a segment.
+pub(super) fn header(dir: &Path, name: Name) -> Result<Header, LogError> {
+    Opened::open(dir, name).map(|opened| opened.header)
 }
 
-/// Takes one record out of its segment; its sum is checked again.
-pub(super) fn read_record(dir: &Path, number: u64, row: Row) -> Result<Content, LogError> {
-    let path = dir.join(name_of(row.segment));
-    let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
-    let damaged = || LogError::Damaged {
-        file: path.clone(),
-        offset: row.offset,
-        text: format!("record {number} does not hold"),
-    };
-    let file = File::open(&path).map_err(disk)?;
-    let mut head = vec![0; HEADER_BYTES];
-    file.read_exact_at(&mut head, 0).map_err(disk)?;
-    let header = Header::from_bytes(&head).ok_or_else(damaged)?;
-    let bytes = read_frame(&file, row.offset).map_err(disk)?.ok_or_else(damaged)?;
-    let frame = Frame::alone(&bytes, &header).filter(|f| f.place.record == number).ok_or_else(damaged)?;
-    let lender = match frame.shared {
-        Shared::Lent { lender, .. } => read_frame(&file, lender).map_err(disk)?.ok_or_else(damaged)?,
-        Shared::Nothing | Shared::Own { .. } => Vec::new(),
-    };
-    let shared = match frame.shared {
-        Shared::Nothing => &[],
-        Shared::Own { bytes, .. } => bytes,
-        Shared::Lent { sum, .. } => match Frame::alone(&lender, &header).map(|lender| lender.shared) {
-            Some(Shared::Own { bytes, sum: found }) if found == sum => bytes,
-            _ => return Err(damaged()),
-        },
-    };
-    Content::from_bytes(frame.body, shared).ok_or_else(damaged)
+/// A segment, open for taking records out.
+#[derive(Debug)]
+struct Opened {
+    name: Name,
+    file: File,
+    header: Header,
 }
 
-/// The bytes of the frame at `offset`; `None` when none begins there.
-fn read_frame(file: &File, offset: u64) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = vec![0; FRAME_BYTES];
-    file.read_exact_at(&mut bytes, offset)?;
-    let Some(length) = Frame::length(&bytes) else { return Ok(None) };
-    bytes.resize(FRAME_BYTES + length, 0);
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(Some(bytes))
+impl Opened {
+    fn open(dir: &Path, name: Name) -> Result<Self, LogError> {
+        let disk = |source| LogError::Disk { dir: dir.to_owned(), source };
+        let file = File::open(dir.join(name.log())).map_err(disk)?;
+        let mut head = vec![0; HEADER_BYTES];
+        file.read_exact_at(&mut head, 0).map_err(disk)?;
+        let header = Header::from_bytes(&head)
+            .filter(|header| header.name() == name)
+            .ok_or_else(|| damaged(dir, name, 0, "its header does not hold"))?;
+        Ok(Self { name, file, header })
+    }
+
+    /// The bytes of the frame at `offset`; `None` when none begins there.
+    fn frame(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; FIRST_READ_BYTES];
+        let read = read_at_most(&self.file, &mut bytes, offset)?;
+        bytes.truncate(read);
+        let Some(length) = Frame::length(&bytes).map(|length| FRAME_BYTES + length) else { return Ok(None) };
+        if length > read {
+            bytes.resize(length, 0);
+            let rest = bytes.get_mut(read..).unwrap_or_default();
+            self.file.read_exact_at(rest, offset + read as u64)?;
+        }
+        bytes.truncate(length);
+        Ok(Some(bytes))
+    }
+}
+
+/// What is read of a frame at first: all of a usual one.
+const FIRST_READ_BYTES: usize = 16 * 1024;
+
+fn read_at_most(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    loop {
+        let rest = bytes.get_mut(read..).unwrap_or_default();
+        match file.read_at(rest, offset + read as u64) {
+            Ok(0) => return Ok(read),
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Takes records out of segments; some are kept open.
+#[derive(Debug)]
+pub(super) struct Segments {
+    dir: PathBuf,
+    kept: Mutex<VecDeque<Arc<Opened>>>,
+}
+
+/// Segments that are kept open.
+const KEPT_MAX: usize = 8;
+
+impl Segments {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), kept: Mutex::default() }
+    }
+
+    /// Takes one record out; its sum is checked again.
+    pub(super) fn read(&self, name: Name, number: u64, offset: u64) -> Result<Content, LogError> {
+        let disk = |source| LogError::Disk { dir: self.dir.clone(), source };
+        let text = format!("record {number} does not hold");
+        let damaged = || damaged(&self.dir, name, offset, &text);
+        let segment = self.opened(name)?;
+        let bytes = segment.frame(offset).map_err(disk)?.ok_or_else(damaged)?;
+        let header = &segment.header;
+        let frame = Frame::alone(&bytes, header).filter(|f| f.place.record == number).ok_or_else(damaged)?;
+        let lender = match frame.shared {
+            Shared::Lent { lender, .. } => segment.frame(lender).map_err(disk)?.ok_or_else(damaged)?,
+            Shared::Nothing | Shared::Own { .. } => Vec::new(),
+        };
+        let shared = match frame.shared {
+            Shared::Nothing => &[],
+            Shared::Own { bytes, .. } => bytes,
+            Shared::Lent { sum, .. } => match Frame::alone(&lender, header).map(|lender| lender.shared) {
+                Some(Shared::Own { bytes, sum: found }) if found == sum => bytes,
+                _ => return Err(damaged()),
+            },
+        };
+        Content::from_bytes(frame.body, shared).ok_or_else(damaged)
+    }
+
+    fn opened(&self, name: Name) -> Result<Arc<Opened>, LogError> {
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut kept = lock();
+            if let Some(found) = kept.iter().position(|one| one.name == name).and_then(|n| kept.remove(n)) {
+                kept.push_front(Arc::clone(&found));
+                return Ok(found);
+            }
+        }
+        let opened = Arc::new(Opened::open(&self.dir, name)?);
+        let mut kept = lock();
+        kept.truncate(KEPT_MAX - 1);
+        kept.push_front(Arc::clone(&opened));
+        Ok(opened)
+    }
 }

@@ -1,6 +1,9 @@
 //! The log: torn at every byte, on a disk that fails.
 
-use super::disk::{SegmentFile, name_of};
+mod index;
+
+use super::disk::{Name, SegmentFile};
+use super::reader::Found;
 use super::*;
 use crate::testbed::TestDir;
 use bytes::Bytes;
@@ -55,6 +58,12 @@ fn clock() -> Clock {
 
 fn open(dir: &Path) -> MessageLog {
     MessageLog::open(dir, clock(), policy(4096)).unwrap()
+}
+
+/// The file of a segment.
+fn segment(dir: &Path, segment: u64) -> PathBuf {
+    let names = disk::names(dir).unwrap();
+    dir.join(names.into_iter().find(|name| name.segment == segment).unwrap().log())
 }
 
 /// The query ids in a log, in order.
@@ -116,7 +125,8 @@ async fn requests_received_within_a_day_are_known_again_after_a_restart() {
     let (dir, clock) = (TestDir::new("heard"), clock());
     let open = || MessageLog::open(&dir.0, clock.clone(), policy(4096)).unwrap();
     let log = open();
-    assert!(log.take_heard().is_empty());
+    assert!(log.heard().unwrap().is_empty());
+    let mut expected = Vec::new();
     log.record(Going(item("long ago"), Direction::Received)).await.unwrap();
     clock.advance(Duration::from_secs(24 * 3600 + 1));
     log.record(Going(item("of ours"), Direction::Sent)).await.unwrap();
@@ -124,11 +134,17 @@ async fn requests_received_within_a_day_are_known_again_after_a_restart() {
     log.record(Going(item("heard"), Direction::Received)).await.unwrap();
     let answer = Item { kind: Kind::Response, ..item("an answer") };
     log.record(Going(answer, Direction::Received)).await.unwrap();
+    for number in 0..40 {
+        log.record(Going(item(&format!("heard{number}")), Direction::Received)).await.unwrap();
+    }
+    for query in ["heard".to_owned()].into_iter().chain((0..40).map(|n| format!("heard{n}"))) {
+        let signature = format!("<signature of=\"{query}\"/>");
+        let mark = Mark::of(format!("block of {query}").as_bytes(), signature.as_bytes());
+        expected.push((clock.now(), mark));
+    }
+    assert_eq!(log.heard().unwrap(), expected);
     drop(log);
-    let log = open();
-    let mark = Mark::of(b"block of heard", b"<signature of=\"heard\"/>");
-    assert_eq!(log.take_heard(), [(clock.now(), mark)]);
-    assert!(log.take_heard().is_empty(), "taken once");
+    assert_eq!(open().heard().unwrap(), expected, "also from what lies in index files");
     let reader = LogReader::open(&dir.0).unwrap();
     let direction = |number| reader.message(number).unwrap().unwrap().message.direction;
     assert_eq!([2, 3, 4].map(direction), [Direction::Sent, Direction::Relayed, Direction::Received]);
@@ -139,11 +155,11 @@ async fn a_log_torn_at_any_byte_of_its_last_record_keeps_all_before_it_and_goes_
     let dir = TestDir::new("torn");
     let log = open(&dir.0);
     log.record(item("a")).await.unwrap();
-    let begin = log.index().row(1).unwrap().offset;
+    let begin = log.0.index.offset(1);
     log.record(item("b")).await.unwrap();
-    let last = log.index().row(2).unwrap().offset;
+    let last = log.0.index.offset(2);
     drop(log);
-    let whole = fs::read(dir.0.join(name_of(1))).unwrap();
+    let whole = fs::read(segment(&dir.0, 1)).unwrap();
     // Zeros at its very end cannot be told from what was never written, and need not be.
     let end = whole.iter().rposition(|b| *b != 0).unwrap() + 1;
     assert!(u64::try_from(end).unwrap() > last + (last - begin) - 16);
@@ -153,8 +169,8 @@ async fn a_log_torn_at_any_byte_of_its_last_record_keeps_all_before_it_and_goes_
         let zeros = [&whole[..cut], &vec![0; whole.len() - cut]].concat();
         let garbage = [&whole[..cut], &[whole[cut] ^ 0x10], &whole[cut + 1..]].concat();
         let versions = [zeros, whole[..cut].to_vec(), garbage];
-        let path = torn.0.join(name_of(1));
         copy(&dir.0, &torn.0);
+        let path = segment(&torn.0, 1);
         fs::write(&path, &versions[cut % 3]).unwrap();
         let log = open(&torn.0);
         assert_eq!(log.len(), 1, "cut at {cut}");
@@ -166,7 +182,15 @@ async fn a_log_torn_at_any_byte_of_its_last_record_keeps_all_before_it_and_goes_
 
 #[tokio::test]
 async fn every_cut_of_a_batch_drops_the_whole_batch() {
-    let header = frame::Header { segment: 1, record: 1, batch: 1, chain: sum::Sum([0; 32]), salt: [7; 16] };
+    let header = frame::Header {
+        segment: 1,
+        record: 1,
+        batch: 1,
+        chain: sum::Sum([0; 32]),
+        salt: [7; 16],
+        before: 0,
+        unstamped: 1,
+    };
     let mut bytes = header.to_bytes();
     let mut chain = header.chain;
     let mut ends = Vec::new();
@@ -222,10 +246,10 @@ async fn an_acknowledged_record_that_does_not_hold_is_damage_at_any_byte() {
     for query in ["a", "b", "c"] {
         log.record(item(query)).await.unwrap();
     }
-    let begin = usize::try_from(log.index().row(1).unwrap().offset).unwrap();
-    let second = usize::try_from(log.index().row(2).unwrap().offset).unwrap();
+    let begin = usize::try_from(log.0.index.offset(1)).unwrap();
+    let second = usize::try_from(log.0.index.offset(2)).unwrap();
     drop(log);
-    let path = dir.0.join(name_of(1));
+    let path = segment(&dir.0, 1);
     let whole = fs::read(&path).unwrap();
     for at in begin..second {
         let mut bytes = whole.clone();
@@ -262,14 +286,15 @@ async fn segments_follow_one_another_and_none_may_be_missing() {
     expected.extend(["large".to_owned(), "after".to_owned()]);
     drop(log);
     assert_eq!(queries(&dir.0), expected);
-    let segments = disk::segments(&dir.0).unwrap();
+    let segments = disk::names(&dir.0).unwrap();
     assert!(segments.len() > 3, "{segments:?}");
-    assert!(fs::metadata(dir.0.join(name_of(1))).unwrap().len() < 4096, "a full segment is shortened");
+    let whole = fs::read(segment(&dir.0, 1)).unwrap();
+    assert!(whole.len() <= 4096 && whole[whole.len() - 64..].iter().any(|b| *b != 0), "{}", whole.len());
     assert_eq!(open(&dir.0).len(), 42);
     // The oldest may be gone (retention); one in between may not.
-    fs::remove_file(dir.0.join(name_of(1))).unwrap();
+    fs::remove_file(segment(&dir.0, 1)).unwrap();
     assert!(LogReader::open(&dir.0).unwrap().numbers().start > 1);
-    fs::remove_file(dir.0.join(name_of(3))).unwrap();
+    fs::remove_file(segment(&dir.0, 3)).unwrap();
     assert!(matches!(LogReader::open(&dir.0), Err(LogError::Damaged { .. })));
 }
 
@@ -284,7 +309,7 @@ async fn the_signature_of_a_batch_is_stored_once_in_a_segment_and_goes_with_its_
     for n in 0..8 {
         log.record(signed(0, n)).await.unwrap();
     }
-    let end = log.index().row(8).unwrap().offset;
+    let end = log.0.index.offset(8);
     assert!(end < 4000 + 8 * 1000, "one signature and eight records end before {end}");
     // It goes on in other segments, in which it is stored anew.
     for n in 8..100 {
@@ -304,7 +329,7 @@ async fn the_signature_of_a_batch_is_stored_once_in_a_segment_and_goes_with_its_
     let log = MessageLog::open(&dir.0, clock(), policy(16 << 10)).unwrap();
     log.record(signed(1, 100)).await.unwrap();
     drop(log);
-    fs::remove_file(dir.0.join(name_of(1))).unwrap();
+    fs::remove_file(segment(&dir.0, 1)).unwrap();
     let reader = LogReader::open(&dir.0).unwrap();
     assert!(reader.numbers().start > 8 && reader.numbers().end == 194);
     holds(&reader);
@@ -337,13 +362,13 @@ impl Disk for Failing {
         if self.state.full.load(Ordering::SeqCst) { Err(storage_full()) } else { self.inner.prepare(len) }
     }
 
-    fn adopt(&self, segment: u64, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.inner.adopt(segment, header)?;
+    fn adopt(&self, name: Name, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.inner.adopt(name, header)?;
         Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
     }
 
-    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.inner.reopen(segment)?;
+    fn reopen(&self, name: Name) -> io::Result<Box<dyn SegmentFile>> {
+        let file = self.inner.reopen(name)?;
         Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
     }
 }
@@ -369,8 +394,8 @@ impl SegmentFile for FailingFile {
         self.0.seal(len)
     }
 
-    fn blank(&mut self, offset: u64) -> io::Result<()> {
-        self.0.blank(offset)
+    fn settle(&mut self, from: u64, end: u64, is_torn: bool) -> io::Result<()> {
+        self.0.settle(from, end, is_torn)
     }
 }
 
@@ -549,13 +574,14 @@ async fn a_large_body_is_a_file_of_its_own_before_its_record_is() {
     drop(log.record(with).await.unwrap());
     assert_eq!(files(&dir.0.join("spool")), 0, "the spool's name is gone, the log's stays");
     let found = LogReader::open(&dir.0.join("log")).unwrap().message(1).unwrap().unwrap();
+    let Attachment::File { name, .. } = found.message.attachments[0] else { panic!("{found:?}") };
     let expected = [
-        Attachment::File { digest: digest.clone(), len: 300_000 },
+        Attachment::File { digest: digest.clone(), len: 300_000, name },
         Attachment::Inline(Bytes::from_static(b"small")),
         Attachment::Inline(Bytes::new()),
     ];
     assert_eq!(found.message.attachments, expected);
-    assert_eq!(fs::read(bodies::path_of(&dir.0.join("log"), &digest)).unwrap(), bytes);
+    assert_eq!(fs::read(bodies::path_of(&dir.0.join("log"), name)).unwrap(), bytes);
 }
 
 #[tokio::test]

@@ -2,15 +2,16 @@
 
 use super::codec::{Content, Encoded};
 use super::disk::{Disk, SegmentFile};
-use super::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, Place, Shared, Tail};
-use super::index::{Index, Note};
-use super::store::Last;
-use super::sum::{Sum, sum_of};
+use super::frame::{self, End, FRAME_BYTES, HEADER_BYTES, Header, Place, Shared, Tail};
+use super::index::{Index, Note, Rows};
+use super::store::Walked;
+use super::sum::{Sum, random, sum_of};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,7 +86,8 @@ pub(super) struct Writer {
     lent: HashMap<Sum, u64>,
     /// Bytes of a segment.
     size: u64,
-    index: Arc<Mutex<Index>>,
+    index: Arc<Index>,
+    indexing: Indexing,
     prepared: Option<JoinHandle<io::Result<()>>>,
     failed: Option<Refused>,
     failed_flag: Arc<AtomicBool>,
@@ -93,35 +95,38 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Goes on after `last`, or begins the first segment.
-    pub(super) fn new(disk: Arc<dyn Disk>, size: u64, index: Index, last: Option<Last>) -> io::Result<Self> {
-        let (file, header, at, chain, batch, record) = match last {
-            Some(Last { header, end }) => {
-                let mut file = disk.reopen(header.segment)?;
-                if end.tail == Tail::Torn {
-                    file.blank(end.offset as u64)?;
-                }
-                (file, header, end.offset as u64, end.chain, end.batch, end.record)
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        size: u64,
+        index: Arc<Index>,
+        last: Option<Walked>,
+    ) -> io::Result<Self> {
+        let (file, header, end) = match last {
+            Some(Walked { header, end, last_batch }) => {
+                let mut file = disk.reopen(header.name())?;
+                file.settle(last_batch, end.offset as u64, end.tail == Tail::Torn)?;
+                (file, header, end)
             }
             None => {
-                let header =
-                    Header { segment: 1, record: 1, batch: 1, chain: Sum([0; 32]), salt: random_salt()? };
+                let (salt, chain) = (random()?, Sum::ZERO);
+                let header = Header { segment: 1, record: 1, batch: 1, before: 0, unstamped: 1, chain, salt };
                 disk.prepare(size)?;
-                let file = disk.adopt(1, &header.to_bytes())?;
-                let chain = header.chain;
-                (file, header, HEADER_BYTES as u64, chain, 1, 1)
+                let file = disk.adopt(header.name(), &header.to_bytes())?;
+                let tail = Tail::Clean;
+                (file, header, End { offset: HEADER_BYTES, chain, batch: 1, record: 1, tail })
             }
         };
-        let index = Arc::new(Mutex::new(index));
         let mut writer = Self {
             disk,
             file,
             header,
-            at,
-            chain,
-            batch,
-            record,
+            at: end.offset as u64,
+            chain: end.chain,
+            batch: end.batch,
+            record: end.record,
             lent: HashMap::new(),
             size,
+            indexing: Indexing::start(Arc::clone(&index))?,
             index,
             prepared: None,
             failed: None,
@@ -129,10 +134,6 @@ impl Writer {
         };
         writer.prepare_next();
         Ok(writer)
-    }
-
-    pub(super) fn index(&self) -> Arc<Mutex<Index>> {
-        Arc::clone(&self.index)
     }
 
     /// Tells whether the writer has given up.
@@ -155,6 +156,7 @@ impl Writer {
         if let Some(prepared) = self.prepared.take() {
             let _ = prepared.join();
         }
+        self.indexing.end();
     }
 
     fn commit(&mut self, orders: Vec<Order>) {
@@ -226,16 +228,11 @@ impl Writer {
     }
 
     fn tell(&mut self, orders: Vec<Order>, offsets: &[u64]) {
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut replies = Vec::with_capacity(orders.len());
-        for (order, offset) in orders.into_iter().zip(offsets) {
-            index.add(self.record, self.header.segment, *offset, order.note);
-            replies.push((order.reply, self.record));
+        let (notes, replies): (Vec<Note>, Vec<_>) = orders.into_iter().map(|o| (o.note, o.reply)).unzip();
+        self.index.add(offsets.iter().copied().zip(notes));
+        for reply in replies {
+            let _ = reply.send(Ok(self.record));
             self.record += 1;
-        }
-        drop(index);
-        for (reply, number) in replies {
-            let _ = reply.send(Ok(number));
         }
     }
 
@@ -249,15 +246,16 @@ impl Writer {
             tracing::error!(%error, "no space for the next segment of the message log");
             Refused::from(&error)
         })?;
-        let salt = random_salt().map_err(|error| Refused::from(&error))?;
         let header = Header {
             segment: self.header.segment + 1,
             record: self.record,
             batch: self.batch,
+            before: self.at,
+            unstamped: self.index.oldest_unstamped(),
             chain: self.chain,
-            salt,
+            salt: random().map_err(|error| Refused::from(&error))?,
         };
-        let adopted = self.disk.adopt(header.segment, &header.to_bytes());
+        let adopted = self.disk.adopt(header.name(), &header.to_bytes());
         let mut full = match adopted {
             Ok(file) => std::mem::replace(&mut self.file, file),
             Err(error) => return Err(self.fail(&error)),
@@ -265,6 +263,11 @@ impl Writer {
         if let Err(error) = full.seal(self.at) {
             tracing::warn!(%error, segment = self.header.segment, "full segment not shortened");
         }
+        let offset = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let (batch, record, tail) = (self.batch, self.record, Tail::Clean);
+        let end = End { offset, chain: self.chain, batch, record, tail };
+        let rows = self.index.roll(header.name());
+        self.indexing.make(Full { rows, salt: self.header.salt, end });
         self.header = header;
         self.lent.clear();
         self.at = HEADER_BYTES as u64;
@@ -279,9 +282,48 @@ impl Writer {
     }
 }
 
-fn random_salt() -> io::Result<[u8; 16]> {
-    let mut salt = [0; 16];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut salt)
-        .map_err(|_| io::Error::other("no randomness"))?;
-    Ok(salt)
+/// The thread that makes index files of full segments.
+struct Indexing {
+    index: Arc<Index>,
+    queue: Option<SyncSender<Full>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A full segment.
+struct Full {
+    rows: Arc<Rows>,
+    salt: [u8; 16],
+    end: End,
+}
+
+/// Full segments that may wait for their index file; of more than that it is made when somebody asks for it.
+const INDEXING_MAX: usize = 4;
+
+impl Indexing {
+    fn start(index: Arc<Index>) -> io::Result<Self> {
+        let (queue, waiting) = sync_channel::<Full>(INDEXING_MAX);
+        let of_thread = Arc::clone(&index);
+        let thread = thread::Builder::new().name("log-index".to_owned()).spawn(move || {
+            for full in waiting {
+                of_thread.make_file(&full.rows, &full.salt, &full.end);
+            }
+        })?;
+        Ok(Self { index, queue: Some(queue), thread: Some(thread) })
+    }
+
+    fn make(&self, full: Full) {
+        let name = full.rows.name();
+        let sent = self.queue.as_ref().map(|queue| queue.try_send(full));
+        if !matches!(sent, Some(Ok(()))) {
+            self.index.let_go(name);
+        }
+    }
+
+    /// Returns when all of them are made.
+    fn end(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }

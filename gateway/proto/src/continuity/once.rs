@@ -30,6 +30,18 @@ impl Mark {
         }
         Self(hasher.finish().first_chunk().copied().unwrap_or_default())
     }
+
+    /// The mark as it is kept.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// A mark that was kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
 }
 
 /// Calls that were let in, for as long as they could be brought again.

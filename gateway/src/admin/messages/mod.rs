@@ -9,13 +9,13 @@
 mod print;
 mod proof;
 
-use super::cli::{Export, Filter, List, Show, Wanted};
+use super::cli::{Export, Filter, List, Show, Shown, Wanted};
 use super::words::{count, plain, size};
 use crate::clock::Clock;
 use crate::conf::Conf;
 use crate::messagelog::export::ExportError;
 use crate::messagelog::reader::Found;
-use crate::messagelog::{Kind, LogError, LogReader};
+use crate::messagelog::{Kind, LogError, LogReader, Look};
 use saatkond_ca::exit::{Exit, Failure, Streams};
 use saatkond_proto::container::write::entry_name;
 use saatkond_proto::id::ClientId;
@@ -25,8 +25,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often a damaged log is read anew: what is being written may look damaged to whoever reads beside it.
-const ATTEMPTS: usize = 3;
 /// How often long work says how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
 
@@ -41,14 +39,7 @@ impl Opened {
     fn open(conf: &Conf) -> Result<Self, Failure> {
         // Without the `.` that a relative directory brings.
         let dir: PathBuf = conf.log_dir().components().collect();
-        let mut attempt = 1;
-        let log = loop {
-            match LogReader::open(&dir) {
-                Err(LogError::Damaged { .. }) if attempt < ATTEMPTS => attempt += 1,
-                opened => break opened,
-            }
-        };
-        let log = log.map_err(|error| failed(&dir, error))?;
+        let log = LogReader::open(&dir).map_err(|error| failed(&dir, error))?;
         Ok(Self { dir, config: conf.file.clone(), log })
     }
 
@@ -72,8 +63,9 @@ impl Opened {
                 let _ = of_query.iter().rev().all(&mut look);
             }
             None => {
-                for number in self.log.numbers().rev() {
-                    if self.message(number)?.is_some_and(|found| !look(&found)) {
+                let member = filter.member.as_ref().map(|client| client.member.clone());
+                for found in self.log.look(Look { member, since: filter.since, until: filter.until }) {
+                    if !look(&found.map_err(|error| failed(&self.dir, error))?) {
                         break;
                     }
                 }
@@ -303,6 +295,34 @@ pub(super) fn export(conf: &Conf, asked: &Export, streams: &mut Streams<'_>) -> 
         n => format!("; {n} without a time-stamp yet, which prove no time: export again after it is there"),
     };
     streams.talk(format_args!("{} written{stamps}", count(done, "container", "containers")));
+    Ok(Exit::Done)
+}
+
+/// Checks the whole log: every sum, and the chain from the first record to the last.
+///
+/// # Errors
+/// [`Failure`], also for what does not hold.
+pub(super) fn verify(conf: &Conf, shown: &Shown, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let opened = Opened::open(conf)?;
+    let clock = Clock::system();
+    let (mut said, mut segments) = (clock.now(), 0);
+    let outcome = opened.log.verify(|done, all| {
+        segments = all;
+        if clock.now().since(said) >= PROGRESS {
+            said = clock.now();
+            streams.talk(format_args!("{done} of {all} segments hold"));
+        }
+    });
+    outcome.map_err(|error| failed(&opened.dir, error))?;
+    let numbers = opened.log.numbers();
+    let records = numbers.end - numbers.start;
+    if shown.json {
+        streams.data(json!({ "ok": true, "segments": segments, "records": records }));
+    } else {
+        let (records, segments) =
+            (count(records, "record", "records"), count(segments as u64, "segment", "segments"));
+        streams.data(format_args!("{records} in {segments} hold, each and as a chain"));
+    }
     Ok(Exit::Done)
 }
 

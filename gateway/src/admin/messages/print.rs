@@ -104,7 +104,7 @@ fn head(message: &Message) -> Vec<(&'static str, String)> {
 fn attachment(body: &Attachment) -> String {
     match body {
         Attachment::Inline(bytes) => format!("{}, in the record", size(bytes.len() as u64)),
-        Attachment::File { digest, len } => format!("{}, in the file bodies/{}", size(*len), hex(digest)),
+        Attachment::File { len, name, .. } => format!("{}, in the file bodies/{name}", size(*len)),
         Attachment::Omitted { digest, len } => {
             format!("{}, not kept; its SHA-512 is {}", size(*len), hex(digest))
         }
@@ -114,7 +114,9 @@ fn attachment(body: &Attachment) -> String {
 fn attachment_json(body: &Attachment) -> Value {
     match body {
         Attachment::Inline(bytes) => json!({ "kept": "record", "bytes": bytes.len() }),
-        Attachment::File { digest, len } => json!({ "kept": "file", "bytes": len, "sha512": hex(digest) }),
+        Attachment::File { digest, len, name } => {
+            json!({ "kept": "file", "bytes": len, "sha512": hex(digest), "file": name.to_string() })
+        }
         Attachment::Omitted { digest, len } => json!({ "kept": "no", "bytes": len, "sha512": hex(digest) }),
     }
 }

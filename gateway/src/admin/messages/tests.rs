@@ -380,14 +380,23 @@ async fn a_hostile_query_id_names_no_other_directory() {
 #[tokio::test]
 async fn a_damaged_log_is_said_to_be() {
     let place = Place::talked().await;
-    let segment = place.dir.0.join("log/0000000001.log");
+    let (out, _, exit) = place.says(&["verify"]).await;
+    assert_eq!((out.as_str(), exit), ("3 records in 1 segment hold, each and as a chain\n", Exit::Done));
+    let segment = place.dir.0.join("log/0000000001-0000000000000001.log");
     let mut bytes = fs::read(&segment).unwrap();
     bytes[300] ^= 1;
     fs::write(&segment, bytes).unwrap();
-    let (_, talk, exit) = place.says(&["list"]).await;
-    assert_eq!(exit, Exit::Disk);
-    assert!(talk.starts_with("error: message log is damaged: HERE/log/0000000001.log at byte "), "{talk}");
-    assert!(talk.contains("\n hint: keep a copy of all files"), "{talk}");
+    for command in ["list", "verify"] {
+        let (_, talk, exit) = place.says(&[command]).await;
+        assert_eq!(exit, Exit::Disk);
+        assert!(
+            talk.starts_with(
+                "error: message log is damaged: HERE/log/0000000001-0000000000000001.log at byte "
+            ),
+            "{talk}"
+        );
+        assert!(talk.contains("\n hint: keep a copy of all files"), "{talk}");
+    }
 }
 
 #[test]

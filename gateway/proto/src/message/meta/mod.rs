@@ -6,7 +6,9 @@
 //! |---|---|
 //! | [`clients`] | `listClients`: members and subsystems of an instance |
 //! | [`methods`] | `listMethods` and `allowedMethods`: the services of a provider |
+//! | [`addresses`] | `getWsdl` and `getOpenAPI`: descriptions without the addresses of services |
 
+pub mod addresses;
 pub mod clients;
 pub mod methods;
 

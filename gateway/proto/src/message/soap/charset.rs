@@ -96,7 +96,7 @@ impl Encoding {
     }
 
     /// The bytes of a text. What the encoding cannot hold is written as a character reference.
-    pub(super) fn encode(self, text: &str) -> Vec<u8> {
+    pub(in crate::message) fn encode(self, text: &str) -> Vec<u8> {
         match self {
             Self::Utf8 => text.as_bytes().to_vec(),
             Self::Latin1 => text.chars().fold(Vec::new(), |mut out, c| {

@@ -61,7 +61,8 @@ pub struct Service {
     pub description: Option<Description>,
     /// From request to the end of its answer's head.
     pub timeout: Duration,
-    /// Whether its TLS certificate must be one of the client's; always false for `http` URLs.
+    /// Whether a TLS certificate must be one of the client's, where it or its description shows one; false where neither
+    /// does.
     pub verify_tls: bool,
     /// Why it is switched off; `None` while it serves.
     pub disabled: Option<String>,

@@ -82,7 +82,7 @@ pub struct WrittenService {
     /// From request to the head of its answer. Default: `60 s`.
     #[serde(default = "default_timeout", deserialize_with = "span")]
     pub timeout: Duration,
-    /// Whether an HTTPS service must show one of the client's certificates. Default: `true`.
+    /// Whether an HTTPS service, or server of its description, must show one of the client's certificates. Default: `true`.
     #[serde(default = "default_true")]
     pub verify_tls: bool,
     /// Whether it serves. Default: `true`.
@@ -304,8 +304,14 @@ impl Check<'_> {
         }
         let url = written.url.get_ref();
         let https = self.scheme_is_https(&written.url)?;
-        let verify_tls = https && written.verify_tls;
-        if verify_tls && !has_certificates {
+        let description = self.description(written)?;
+        let described = match &description {
+            Some(Description::Url(url)) if url.to_ascii_lowercase().starts_with("https:") => Some(url),
+            _ => None,
+        };
+        let shows = if https { Some(url) } else { described };
+        let verify_tls = shows.is_some() && written.verify_tls;
+        if let Some(url) = shows.filter(|_| verify_tls && !has_certificates) {
             let text = format!("{url} must show a certificate of the client, which has none");
             let hint =
                 "add the service's certificate to `certificates` of the client, or set `verify_tls = false`";
@@ -335,7 +341,7 @@ impl Check<'_> {
                 Kind::OpenApi => ServiceKind::OpenApi,
                 Kind::Soap => ServiceKind::Soap,
             },
-            description: self.description(written)?,
+            description,
             timeout: written.timeout,
             verify_tls,
             disabled: (!written.enabled).then(|| written.notice.clone()),

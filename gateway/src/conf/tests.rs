@@ -286,6 +286,11 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         ),
         (
             "code = \"old\"",
+            "code = \"old\"\nkind = \"soap\"\ndescription = \"HTTPS://a/?wsdl\"",
+            "HTTPS://a/?wsdl must show a certificate of the client, which has none",
+        ),
+        (
+            "code = \"old\"",
             "code = \"old\"\nkind = \"soap\"\ndescription = \"http://u@a/?wsdl\"",
             "may have neither user nor fragment",
         ),
@@ -303,7 +308,8 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
 #[test]
 fn a_description_is_a_url_or_a_file_beside_the_server_file() {
     let described = |kind: &str, place: &str| {
-        let lines = format!("code = \"old\"\nkind = \"{kind}\"\ndescription = \"{place}\"");
+        let lines =
+            format!("code = \"old\"\nkind = \"{kind}\"\nverify_tls = false\ndescription = \"{place}\"");
         let text = LAND.replace("code = \"old\"", &lines);
         let conf = ServerConf::from_toml(&text, Path::new("/etc/saatkond/server.toml"), "DEV").unwrap();
         let client: ClientId = "DEV/GOV/M2/LAND".parse().unwrap();

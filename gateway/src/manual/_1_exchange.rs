@@ -64,6 +64,10 @@
 //! its own kind: all, or those on which the caller has a right. Step 10 lets every client through whose message gets there,
 //! and in place of step 14 the provider's gateway answers (`provider/meta.rs`); all else is as above, evidence included.
 //!
+//! `getWsdl` (SOAP) and `getOpenAPI?serviceCode=…` (REST) tell in the same way how a service is described: its
+//! `description` in `server.toml` is read at that moment, within the service's time limit and by its TLS rules, and
+//! addresses are taken out of it.
+//!
 //! # What is proven afterwards
 //!
 //! Both message logs hold both messages with their signatures, the certificates, and the OCSP responses of that moment

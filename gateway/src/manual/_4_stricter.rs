@@ -61,6 +61,19 @@
 //!
 //! Of several `X-Road-Client` headers the service is given only the one whose rights were judged.
 //!
+//! # Descriptions of services ([`saatkond_proto::message::meta::addresses`])
+//!
+//! | X-Road 7.8 gives away | we do not, because |
+//! |---|---|
+//! | the address of a WSDL's SOAP 1.2 or HTTP port | it is one inside the provider's network, as that of a SOAP 1.1 port is |
+//! | the servers of single paths and operations of an OpenAPI document | the same |
+//! | a server that is an alias in YAML, as the alias's name | it would be wrong, and following it would say the address elsewhere |
+//! | a document of another kind than OpenAPI 3 | in Swagger 2 the address stands in other places |
+//! | the description's own address, in a fault | the same |
+//!
+//! Where it writes a description anew, all but addresses stays here as the service wrote it. A server with variables stays
+//! as it is in both.
+//!
 //! # Global configuration ([`saatkond_proto::globalconf`])
 //!
 //! | X-Road 7.8 takes | we refuse it, because |
@@ -100,7 +113,3 @@
 //!
 //! What two real servers were recorded to say in a handshake is played to our port, and each difference is listed
 //! with its reason (folder `tests/tests/recorded/tls`).
-//!
-//! # What this version does not speak
-//!
-//! `getWsdl` and `getOpenAPI`: no service has a description yet. The other metaservices are answered.

@@ -251,6 +251,14 @@ impl Letter {
         Self { envelope, head, content_type: ALONE.to_owned() }
     }
 
+    /// An envelope of ours with attachments, in UTF-8.
+    #[must_use]
+    pub fn related(envelope: Envelope, boundary: &str) -> Self {
+        let content_type =
+            format!("multipart/related; type=\"text/xml\"; charset=UTF-8; boundary={boundary}");
+        Self { content_type, ..Self::alone(envelope) }
+    }
+
     /// As another gateway is sent it.
     #[must_use]
     pub fn outbound(&self) -> Outbound<'_> {

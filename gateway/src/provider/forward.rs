@@ -82,7 +82,10 @@ pub async fn forward(
 }
 
 /// Asks the service, within its deadline; `make` is called for every attempt.
-async fn call(
+///
+/// # Errors
+/// As [`forward`].
+pub(super) async fn call(
     gateway: &Gateway,
     callee: &Callee,
     url: &str,

@@ -61,7 +61,7 @@ pub async fn answer(
     let request = message::record(gateway, proven).await?; // → Recorded
     let answered = match request.permitted().called() {
         Called::Service(callee) => forward(gateway, &request, callee).await?, // takes that and nothing else
-        Called::Metaservice(metaservice) => meta::answer(&world, &request, *metaservice)?,
+        Called::Metaservice(metaservice) => meta::answer(gateway, &world, &request, *metaservice).await?,
     };
     seal(gateway, &world, &request, answered, account).await // sign, record, stream
 }

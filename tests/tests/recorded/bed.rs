@@ -217,6 +217,7 @@ fn provider_offers(service: SocketAddr) -> String {
     let endpoint = |path: &str, more: &str| {
         format!("[[client.service.endpoint]]\nmethod = \"GET\"\npath = \"{path}\"\n{more}")
     };
+    let described = format!("description = \"http://{service}/openapi.json\"\n");
     // In the order in which the recorded server lists them.
     for (code, url, more) in [
         ("land", land.as_str(), all.to_owned()),
@@ -225,14 +226,15 @@ fn provider_offers(service: SocketAddr) -> String {
         ("nohost", &nohost, all.to_owned()),
         ("limited", &land, endpoint("/open/*", all)),
         ("off", &land, format!("enabled = false\nnotice = \"Closed for maintenance\"\n{all}")),
-        ("api", &land, format!("kind = \"openapi\"\n{all}{}", endpoint("/parcel/*", ""))),
+        ("api", &land, format!("kind = \"openapi\"\n{described}{all}{}", endpoint("/parcel/*", ""))),
         ("slow", &land, format!("timeout = \"500 ms\"\n{all}")),
     ] {
         text.push_str(&format!("[[client.service]]\ncode = \"{code}\"\nurl = \"{url}\"\n{more}"));
     }
     let url = format!("http://{service}/soap");
+    let described = format!("version = \"v1\"\ndescription = \"{url}?wsdl\"\n");
     for (code, version, more) in [
-        ("getLand", "version = \"v1\"\n", all),
+        ("getLand", described.as_str(), all),
         ("getLandFiles", "version = \"v1\"\n", all),
         ("getFault", "version = \"v1\"\n", all),
         ("getError", "version = \"v1\"\n", all),

@@ -142,7 +142,17 @@ fn same_form(name: &str, value: &str) -> String {
         "date" => "<date>".to_owned(),
         "host" => "<the service's address>".to_owned(),
         "x-road-request-hash" => format!("<{} characters of base64>", value.len()),
+        "content-type" => without_boundary(value, value.split("boundary=").nth(1).unwrap_or_default()),
         _ => without_ids(value),
+    }
+}
+
+/// Text with a gateway's own boundary replaced, which is another each time; a service's stays.
+fn without_boundary(text: &str, boundary: &str) -> String {
+    let is_random = |rest: &str| rest.len() == 30 && rest.bytes().all(|b| b.is_ascii_alphabetic());
+    match boundary.strip_prefix("xroad").filter(|rest| is_random(rest)) {
+        Some(_) => text.replace(boundary, "<boundary>"),
+        None => text.to_owned(),
     }
 }
 
@@ -210,12 +220,12 @@ fn same_form_of_soap(text: &str) -> String {
     let delimiter = format!("\r\n{boundary}");
     let parts = text.split(&delimiter).map(|part| {
         let Some((head, body)) = part.split_once("\r\n\r\n") else { return part.to_owned() };
-        let mut head: Vec<&str> = head.split("\r\n").collect();
+        let mut head: Vec<String> = head.split("\r\n").map(without_ids).collect();
         head.sort_unstable();
         let body = if body.contains(END) { same_form_of_envelope(body) } else { body.to_owned() };
         format!("{}\r\n\r\n{body}", head.join("\r\n"))
     });
-    parts.collect::<Vec<_>>().join(&delimiter)
+    without_boundary(&parts.collect::<Vec<_>>().join(&delimiter), boundary.trim_start_matches('-'))
 }
 
 fn same_form_of_envelope(text: &str) -> String {

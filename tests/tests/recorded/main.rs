@@ -90,7 +90,10 @@ fn differences(case: &Case, played: &Played) -> Vec<Difference> {
     let mut found = compare::answers(&recorded, &played.answers);
     let asked: Vec<_> = case.service.iter().map(|(asked, _)| http::request(asked).unwrap().0).collect();
     found.extend(compare::requests(&asked, &played.asked));
-    compare::ids(&played.asked, &played.answers);
+    // A description is fetched in nobody's name.
+    if !case.name.starts_with("meta-") {
+        compare::ids(&played.asked, &played.answers);
+    }
     found
 }
 

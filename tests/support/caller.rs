@@ -4,6 +4,7 @@ use crate::federation::Holder;
 use crate::patiently;
 use crate::wire::{self, Head, Wire};
 use saatkond::net::tls;
+use saatkond_proto::fault::SoapFault;
 use saatkond_proto::message::rest::from_latin1;
 use std::io;
 use std::net::SocketAddr;
@@ -141,6 +142,12 @@ impl Heard {
     #[must_use]
     pub fn code(&self) -> &str {
         self.line("x-road-error").unwrap_or_default()
+    }
+
+    /// The SOAP fault that it tells.
+    #[must_use]
+    pub fn fault(&self) -> Option<SoapFault> {
+        SoapFault::from_xml(&self.body).ok().flatten()
     }
 
     /// The body as text.

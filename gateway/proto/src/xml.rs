@@ -55,7 +55,21 @@ pub enum XmlError {
 /// # Errors
 /// [`XmlError`] names the bound passed or the place where the text is not well-formed.
 pub fn admit(text: &str, bytes_max: usize) -> Result<Document<'_>, XmlError> {
-    gate(text, bytes_max)?;
+    admit_with(text, bytes_max, limits::XML_MARKS_MAX)
+}
+
+/// As [`admit`], with a bound on elements and attributes of its own.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_with(text: &str, bytes_max: usize, marks_max: usize) -> Result<Document<'_>, XmlError> {
+    if text.len() > bytes_max {
+        return Err(XmlError::TooLarge { found: text.len(), allowed: bytes_max });
+    }
+    // The strict parser reserves memory for as many as it could find, before it looks.
+    let marks = memchr::memchr2_iter(b'<', b'=', text.as_bytes()).count();
+    bound(marks, marks_max, "characters < and =, as many elements and attributes")?;
+    gate(text)?;
     #[expect(clippy::disallowed_methods, reason = "the one place that parses, behind the gate")]
     Document::parse(text).map_err(|e| XmlError::Malformed(e.to_string()))
 }
@@ -69,10 +83,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, XmlError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-fn gate(text: &str, bytes_max: usize) -> Result<(), XmlError> {
-    if text.len() > bytes_max {
-        return Err(XmlError::TooLarge { found: text.len(), allowed: bytes_max });
-    }
+fn gate(text: &str) -> Result<(), XmlError> {
     let mut reader = Reader::from_str(text);
     let mut namespaces: Vec<usize> = Vec::new();
     let mut in_scope = 0;
@@ -252,6 +263,19 @@ mod tests {
         assert!(matches!(refused(&format!("<a{spaces}/>")), XmlError::Bound { .. }));
         assert!(matches!(refused(&format!("<{}/>", "n".repeat(257))), XmlError::Bound { .. }));
         assert!(matches!(admit("<a/>", 3), Err(XmlError::TooLarge { found: 4, allowed: 3 })));
+    }
+
+    #[test]
+    fn a_tree_is_bounded_before_it_grows() {
+        let marks_max = limits::XML_MARKS_MAX;
+        let elements = |n: usize| format!("<r>{}</r>", "<a/>x".repeat(n - 2));
+        assert!(admit(&elements(marks_max), 1 << 25).is_ok());
+        for text in [elements(marks_max + 1), format!("<r>{}</r>", "=".repeat(marks_max))] {
+            assert!(
+                matches!(admit(&text, 1 << 25), Err(XmlError::Bound { allowed, .. }) if allowed == marks_max)
+            );
+            assert!(admit_with(&text, 1 << 25, 2 * marks_max).is_ok());
+        }
     }
 
     #[test]

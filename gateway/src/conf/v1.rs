@@ -138,10 +138,11 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest body of one message, in or out; larger ones end in a fault. Default: `1 GiB`.
+    /// Largest body of one message, in or out, or all its attachments; larger ones end in a fault. Default: `1 GiB`.
     #[serde(deserialize_with = "bytes")]
     pub body_max: u64,
-    /// Bytes of a body kept in memory; what is more goes to a file in `spool/`. Default: `64 KiB`.
+    /// Bytes of one message's body or attachments kept in memory; what is more goes to one file in `spool/`.
+    /// Default: `64 KiB`.
     #[serde(deserialize_with = "bytes")]
     pub spool_memory: u64,
     /// Bytes of all spool files together; a body that would pass it ends in a fault. Default: `8 GiB`.

@@ -6,7 +6,7 @@ use super::spool::Spooled;
 use super::sum::random;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A body up to this many bytes lies in its record.
@@ -92,20 +92,14 @@ pub(super) fn keep(dir: &Path, record: u64, body: &Spooled) -> io::Result<Attach
 }
 
 fn make(path: &Path, body: &Spooled) -> io::Result<()> {
-    let file = match (body.memory(), body.file()) {
-        (Some(bytes), _) => {
+    // A spool file that holds nothing else is given a second name, where that is in the same file system.
+    let file = match body.file() {
+        Some(spooled) if fs::hard_link(spooled, path).is_ok() => File::open(path)?,
+        _ => {
             let mut file = File::create(path)?;
-            file.write_all(bytes)?;
+            body.write_to(&mut file)?;
             file
         }
-        // The spool's file is given a second name; it is copied only where that is another file system.
-        (None, Some(spooled)) => {
-            if fs::hard_link(spooled, path).is_err() {
-                fs::copy(spooled, path)?;
-            }
-            File::open(path)?
-        }
-        (None, None) => return Err(io::Error::other("body is neither in memory nor in a file")),
     };
     file.sync_all()
 }

@@ -1,10 +1,12 @@
-//! Bodies under way: in memory while small, then in a file. May be lost: a body that matters is recorded.
+//! Bodies under way: those of one message in memory while they are small together, then in one file. May be lost: a body
+//! that matters is recorded.
 
 use bytes::{Bytes, BytesMut};
 use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +29,9 @@ struct Place {
 /// How much a spool takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Bytes of one body kept in memory.
+    /// Bytes of one message's bodies kept in memory.
     pub memory: u64,
-    /// Bytes of one body.
+    /// Bytes of one message's bodies.
     pub body_max: u64,
     /// Bytes of all files together.
     pub files_max: u64,
@@ -47,8 +49,8 @@ pub enum SpoolError {
         /// Why.
         source: std::io::Error,
     },
-    /// One body is too large.
-    #[error("body is larger than {allowed} bytes")]
+    /// One message's bodies are too large.
+    #[error("body or attachments are larger than {allowed} bytes")]
     TooLarge {
         /// Bytes allowed.
         allowed: u64,
@@ -79,7 +81,7 @@ impl Spool {
         Ok(Self(Arc::new(place)))
     }
 
-    /// Starts a body.
+    /// Starts the bodies of one message.
     #[must_use]
     pub fn writer(&self) -> SpoolWriter {
         SpoolWriter {
@@ -88,7 +90,10 @@ impl Spool {
             len: 0,
             start: Vec::new(),
             waiting: BytesMut::new(),
+            at: None,
             file: None,
+            earlier: 0,
+            in_memory: 0,
         }
     }
 }
@@ -98,32 +103,38 @@ const START_BYTES: usize = saatkond_proto::signature::batch::STEP_START_BYTES;
 /// The end of a spool file's name.
 const SUFFIX: &str = ".body";
 
-/// A file in the spool; it goes when nobody holds it.
+/// A file in the spool, of one message; it goes when nobody holds it.
 #[derive(Debug)]
 struct Kept {
     place: Arc<Place>,
     path: PathBuf,
     file: File,
-    len: u64,
+    len: AtomicU64,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.place.used.fetch_sub(self.len, Ordering::SeqCst);
+        self.place.used.fetch_sub(*self.len.get_mut(), Ordering::SeqCst);
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(file = %self.path.display(), %error, "spool file not removed");
         }
     }
 }
 
-/// Takes a body piece by piece.
+/// Takes the bodies of one message, one after the other, piece by piece.
 pub struct SpoolWriter {
     place: Arc<Place>,
     hasher: Hasher,
     len: u64,
     start: Vec<u8>,
     waiting: BytesMut,
-    file: Option<Kept>,
+    /// Where in the file this body begins; `None` while it is in memory.
+    at: Option<u64>,
+    file: Option<Arc<Kept>>,
+    /// Bytes of the bodies before this one.
+    earlier: u64,
+    /// Those of them that are in memory.
+    in_memory: u64,
 }
 
 impl SpoolWriter {
@@ -137,42 +148,52 @@ impl SpoolWriter {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
         let bounds = self.place.bounds;
         self.len = self.len.saturating_add(bytes.len() as u64);
-        if self.len > bounds.body_max {
+        if self.earlier.saturating_add(self.len) > bounds.body_max {
             return Err(SpoolError::TooLarge { allowed: bounds.body_max });
         }
         self.hasher.update(bytes);
         let missing = START_BYTES.saturating_sub(self.start.len());
         self.start.extend_from_slice(bytes.get(..missing).unwrap_or(bytes));
         self.waiting.extend_from_slice(bytes);
-        let full = if self.file.is_some() { PIECE_BYTES as u64 } else { bounds.memory };
+        let left = bounds.memory.saturating_sub(self.in_memory);
+        let full = if self.at.is_some() { PIECE_BYTES as u64 } else { left };
         if self.waiting.len() as u64 > full { self.flush().await } else { Ok(()) }
     }
 
-    /// Bytes taken so far.
+    /// Bytes of this body taken so far.
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing was taken yet.
+    /// Whether nothing of this body was taken yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Ends the body.
+    /// Ends a body; what is written then is the next one's.
     ///
     /// # Errors
     /// [`SpoolError::Disk`], [`SpoolError::Full`].
-    pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
-        if self.file.is_some() {
+    ///
+    /// # Cancel safety
+    /// None, as of [`SpoolWriter::write`].
+    pub async fn finish(&mut self) -> Result<Spooled, SpoolError> {
+        if self.at.is_some() && !self.waiting.is_empty() {
             self.flush().await?;
         }
-        let place = match self.file {
-            Some(kept) => Rest::File(kept),
-            None => Rest::Memory(self.waiting.freeze()),
+        let place = match (self.at.take(), &self.file) {
+            (Some(at), Some(kept)) => Rest::File { kept: Arc::clone(kept), at },
+            _ => {
+                self.in_memory = self.in_memory.saturating_add(self.len);
+                Rest::Memory(self.waiting.split().freeze())
+            }
         };
-        Ok(Spooled(Arc::new(Body { digest: self.hasher.finish(), len: self.len, start: self.start, place })))
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(DigestAlgorithm::Sha512));
+        let (len, start) = (std::mem::take(&mut self.len), std::mem::take(&mut self.start));
+        self.earlier = self.earlier.saturating_add(len);
+        Ok(Spooled(Arc::new(Body { digest: hasher.finish(), len, start, place })))
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
@@ -184,21 +205,18 @@ impl SpoolWriter {
             self.place.used.fetch_sub(more, Ordering::SeqCst);
             return Err(SpoolError::Full { allowed });
         }
-        let kept = self.file.take();
-        let place = Arc::clone(&self.place);
+        let (place, kept) = (Arc::clone(&self.place), self.file.clone());
         let written = tokio::task::spawn_blocking(move || append(&place, kept, &piece)).await;
-        let dir = || self.place.dir.clone();
-        let kept = match written {
-            Ok(Ok(kept)) => kept,
-            Ok(Err(source)) => {
+        let written = match written {
+            Ok(written) => written.inspect_err(|_| {
                 self.place.used.fetch_sub(more, Ordering::SeqCst);
-                return Err(SpoolError::Disk { dir: dir(), source });
-            }
-            Err(error) => {
-                return Err(SpoolError::Disk { dir: dir(), source: std::io::Error::other(error) });
-            }
+            }),
+            Err(error) => Err(std::io::Error::other(error)),
         };
+        let (kept, at) =
+            written.map_err(|source| SpoolError::Disk { dir: self.place.dir.clone(), source })?;
         self.file = Some(kept);
+        self.at.get_or_insert(at);
         Ok(())
     }
 }
@@ -209,22 +227,23 @@ impl fmt::Debug for SpoolWriter {
     }
 }
 
-fn append(place: &Arc<Place>, kept: Option<Kept>, piece: &[u8]) -> std::io::Result<Kept> {
-    let mut kept = match kept {
+/// Adds to the message's file, which is made when there is none; tells where the piece begins.
+fn append(place: &Arc<Place>, kept: Option<Arc<Kept>>, piece: &[u8]) -> std::io::Result<(Arc<Kept>, u64)> {
+    let kept = match kept {
         Some(kept) => kept,
         None => {
             let number = place.next.fetch_add(1, Ordering::SeqCst);
             let path = place.dir.join(format!("{number}{SUFFIX}"));
             let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-            Kept { place: Arc::clone(place), path, file, len: 0 }
+            Arc::new(Kept { place: Arc::clone(place), path, file, len: AtomicU64::new(0) })
         }
     };
-    kept.file.write_all(piece)?;
-    kept.len += piece.len() as u64;
-    Ok(kept)
+    (&kept.file).write_all(piece)?;
+    let at = kept.len.fetch_add(piece.len() as u64, Ordering::SeqCst);
+    Ok((kept, at))
 }
 
-/// A whole body, with its digest. Cheap to clone; its file goes with the last clone.
+/// A whole body, with its digest. Cheap to clone; its file goes with the last clone of the last body in it.
 #[derive(Debug, Clone)]
 pub struct Spooled(Arc<Body>);
 
@@ -239,7 +258,7 @@ struct Body {
 #[derive(Debug)]
 enum Rest {
     Memory(Bytes),
-    File(Kept),
+    File { kept: Arc<Kept>, at: u64 },
 }
 
 impl Spooled {
@@ -280,16 +299,27 @@ impl Spooled {
     pub fn memory(&self) -> Option<&Bytes> {
         match &self.0.place {
             Rest::Memory(bytes) => Some(bytes),
-            Rest::File(_) => None,
+            Rest::File { .. } => None,
         }
     }
 
-    /// Its file, when it is in one.
+    /// Its file, when it is in one and nothing else is.
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.0.place {
-            Rest::File(kept) => Some(&kept.path),
-            Rest::Memory(_) => None,
+            Rest::File { kept, .. } if kept.len.load(Ordering::SeqCst) == self.len() => Some(&kept.path),
+            Rest::File { .. } | Rest::Memory(_) => None,
         }
+    }
+
+    /// Writes all of it. Blocks.
+    pub(super) fn write_to(&self, file: &mut File) -> std::io::Result<()> {
+        let mut at = 0;
+        while at < self.len() {
+            let piece = read_piece(self, at)?;
+            file.write_all(&piece)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     /// Reads it from the start; many may read at once.
@@ -320,7 +350,7 @@ impl SpoolReader {
         }
         let piece = match &self.body.0.place {
             Rest::Memory(bytes) => bytes.clone(),
-            Rest::File(kept) => {
+            Rest::File { kept, .. } => {
                 let (body, at, dir) = (self.body.clone(), self.at, kept.place.dir.clone());
                 let read = tokio::task::spawn_blocking(move || read_piece(&body, at)).await;
                 let read = read.map_err(std::io::Error::other).and_then(|r| r);
@@ -332,12 +362,15 @@ impl SpoolReader {
     }
 }
 
+/// What stands at `at`; of what is in memory all.
 fn read_piece(body: &Spooled, at: u64) -> std::io::Result<Bytes> {
-    let Rest::File(kept) = &body.0.place else { return Ok(Bytes::new()) };
-    let mut file = File::open(&kept.path)?;
-    file.seek(SeekFrom::Start(at))?;
-    let left = usize::try_from(body.len().saturating_sub(at)).unwrap_or(PIECE_BYTES);
-    let mut piece = vec![0; left.min(PIECE_BYTES)];
-    file.read_exact(&mut piece)?;
-    Ok(piece.into())
+    match &body.0.place {
+        Rest::Memory(bytes) => Ok(bytes.clone()),
+        Rest::File { kept, at: begins } => {
+            let left = usize::try_from(body.len().saturating_sub(at)).unwrap_or(PIECE_BYTES);
+            let mut piece = vec![0; left.min(PIECE_BYTES)];
+            kept.file.read_exact_at(&mut piece, begins.saturating_add(at))?;
+            Ok(piece.into())
+        }
+    }
 }

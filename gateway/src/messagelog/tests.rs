@@ -536,6 +536,55 @@ async fn a_body_goes_to_a_file_when_it_grows_and_the_file_goes_with_it() {
     assert_eq!(files(&dir.0.join("spool")), 0);
 }
 
+/// However many bodies a message has: one bound on what is in memory, and one file for the rest.
+#[tokio::test]
+async fn bodies_of_one_message_share_its_memory_and_its_file() {
+    let dir = TestDir::new("shared");
+    let spool = spool_in(&dir.0);
+    let mut writer = spool.writer();
+    let body = |n: usize| vec![u8::try_from(n % 251).unwrap(); [0, 1, 30_000, 40_000][n % 4]];
+    let mut bodies = Vec::new();
+    for n in 0..100 {
+        for piece in body(n).chunks(7_000) {
+            writer.write(piece).await.unwrap();
+        }
+        bodies.push(writer.finish().await.unwrap());
+    }
+    drop(writer);
+    let in_memory: u64 = bodies.iter().filter(|b| b.memory().is_some()).map(Spooled::len).sum();
+    assert!(in_memory <= 64 << 10, "{in_memory} bytes in memory");
+    assert_eq!(files(&dir.0.join("spool")), 1);
+    for (n, kept) in bodies.iter().enumerate() {
+        assert_eq!(
+            (kept.digest(), kept.len()),
+            (&*DigestAlgorithm::Sha512.digest(&body(n)), body(n).len() as u64)
+        );
+        assert_eq!(whole(kept).await, body(n), "{n}");
+    }
+    // The log keeps each by itself.
+    let log = MessageLog::open(&dir.0.join("log"), clock(), policy(4096)).unwrap();
+    let mut with = item("a");
+    with.bodies = bodies;
+    drop(log.record(with).await.unwrap());
+    assert_eq!(files(&dir.0.join("spool")), 0);
+    let found = LogReader::open(&dir.0.join("log")).unwrap().message(1).unwrap().unwrap();
+    for (n, attachment) in found.message.attachments.iter().enumerate() {
+        let bytes = match attachment {
+            Attachment::Inline(bytes) => bytes.to_vec(),
+            Attachment::File { digest, .. } => fs::read(bodies::path_of(&dir.0.join("log"), digest)).unwrap(),
+            Attachment::Omitted { .. } => panic!("{n} is left out"),
+        };
+        assert_eq!(bytes, body(n), "{n}");
+    }
+    let mut writer = spool.writer();
+    for _ in 0..3 {
+        writer.write(&vec![0; 1 << 20]).await.unwrap();
+        writer.finish().await.unwrap();
+    }
+    let more = writer.write(&[0]).await;
+    assert!(matches!(more, Err(SpoolError::TooLarge { .. })), "together they are too large: {more:?}");
+}
+
 #[tokio::test]
 async fn a_spool_has_bounds_and_gives_back_what_it_took() {
     let dir = TestDir::new("bounds");

@@ -176,33 +176,32 @@ impl<'a> Inbound<'a> {
     /// # Cancel safety
     /// None.
     pub async fn rest(mut self, spool: &Spool) -> Result<Rest, Fault> {
-        let (mut writer, mut head, mut attachments) = (None, PartHead::default(), Vec::new());
+        let (mut writer, mut open, mut attachments) = (spool.writer(), None, Vec::new());
         let mut signature = None;
         let (mut hash_chain_result, mut hash_chain) = (None, None);
         loop {
             let chunk = std::mem::take(&mut self.chunk);
             let mut input = chunk.get(self.taken..).unwrap_or_default();
             while let Some(event) = self.reader.next(&mut input).map_err(unread)? {
-                match (event, &mut writer) {
-                    (Event::BodyStart, _) => writer = Some(spool.writer()),
-                    (Event::AttachmentStart { content_type, headers }, _) => {
-                        head = PartHead { content_type, headers };
-                        writer = Some(spool.writer());
+                match event {
+                    Event::BodyStart => open = Some(PartHead::default()),
+                    Event::AttachmentStart { content_type, headers } => {
+                        open = Some(PartHead { content_type, headers });
                     }
-                    (Event::Body(piece) | Event::Attachment(piece), Some(writer)) => {
+                    Event::Body(piece) | Event::Attachment(piece) if open.is_some() => {
                         writer.write(piece).await.map_err(unspooled)?;
                     }
-                    (Event::BodyEnd | Event::AttachmentEnd, _) => {
-                        if let Some(writer) = writer.take() {
+                    Event::BodyEnd | Event::AttachmentEnd => {
+                        if let Some(head) = open.take() {
                             let body = writer.finish().await.map_err(unspooled)?;
-                            attachments.push(Attachment { head: std::mem::take(&mut head), body });
+                            attachments.push(Attachment { head, body });
                         }
                     }
-                    (Event::HashChainResult(bytes), _) => hash_chain_result = Some(bytes),
-                    (Event::HashChain(bytes), _) => hash_chain = Some(bytes),
-                    (Event::Signature(bytes), _) => signature = Some(bytes),
-                    (Event::Fault(fault), _) => return Err(Fault::foreign(Side::Peer, fault)),
-                    (Event::End, _) => {}
+                    Event::HashChainResult(bytes) => hash_chain_result = Some(bytes),
+                    Event::HashChain(bytes) => hash_chain = Some(bytes),
+                    Event::Signature(bytes) => signature = Some(bytes),
+                    Event::Fault(fault) => return Err(Fault::foreign(Side::Peer, fault)),
+                    Event::End => {}
                     _ => return Err(no_message()),
                 }
             }

@@ -54,6 +54,12 @@ pub enum Unread {
     /// Bytes that are no multipart.
     #[error("multipart cannot be read: {0}")]
     Mime(#[from] MimeError),
+    /// A larger envelope than is read.
+    #[error("the envelope has more than {allowed} bytes")]
+    TooLarge {
+        /// How many it may have.
+        allowed: usize,
+    },
     /// More than one of the bounds.
     #[error("the message has more than {allowed} {what}")]
     Bound {
@@ -106,7 +112,7 @@ impl<'a> Opened<'a> {
     /// # Cancel safety
     /// None.
     pub async fn document(&mut self) -> Result<(PartHead, Document), Unread> {
-        let too_large = || Unread::Bound { what: "bytes of envelope", allowed: limits::ENVELOPE_BYTES_MAX };
+        let too_large = || Unread::TooLarge { allowed: limits::ENVELOPE_BYTES_MAX };
         let mut bytes = Vec::new();
         let mut head = None;
         if self.machine.is_none() {
@@ -156,8 +162,8 @@ impl<'a> Opened<'a> {
     /// # Cancel safety
     /// None.
     pub async fn attachments(mut self, spool: &Spool) -> Result<Vec<Attachment>, Unread> {
-        let mut attachments = Vec::new();
-        let mut open = None;
+        let (mut attachments, mut writer) = (Vec::new(), spool.writer());
+        let (mut open, mut heads) = (None, 0);
         while self.machine.is_some() {
             match (self.next().await?, &mut open) {
                 (Some(Next::Part(_)), _) if attachments.len() == limits::ATTACHMENTS_MAX => {
@@ -166,12 +172,18 @@ impl<'a> Opened<'a> {
                 (Some(Next::Part(Head { content_type: None, .. })), _) => {
                     return Err(Unread::ContentType { found: "none, of an attachment".to_owned() });
                 }
-                (Some(Next::Part(Head { content_type, headers })), _) => {
-                    open = Some((PartHead { content_type, headers }, spool.writer()));
+                (Some(Next::Part(part)), _) => {
+                    heads += part.weight();
+                    if heads > limits::PART_HEADS_BYTES_MAX {
+                        let allowed = limits::PART_HEADS_BYTES_MAX;
+                        return Err(Unread::Bound { what: "bytes of part headers", allowed });
+                    }
+                    let Head { content_type, headers } = part;
+                    open = Some(PartHead { content_type, headers });
                 }
-                (Some(Next::Bytes(piece)), Some((_, writer))) => writer.write(&piece).await?,
+                (Some(Next::Bytes(piece)), Some(_)) => writer.write(&piece).await?,
                 (Some(Next::PartEnd), _) => {
-                    if let Some((head, writer)) = open.take() {
+                    if let Some(head) = open.take() {
                         attachments.push(Attachment { head, body: writer.finish().await? });
                     }
                 }
@@ -367,6 +379,7 @@ impl Unread {
             Self::Soap(ref error) => return by_client(error.code(), error.to_string()),
             Self::ContentType { .. } => Leaf::InvalidContentType,
             Self::NoMessage => Leaf::MissingSoap,
+            Self::TooLarge { .. } => Leaf::InvalidSoap,
             Self::Mime(_) | Self::Bound { .. } => Leaf::MimeParsingFailed,
         };
         by_client(Code::of(leaf), self.to_string())
@@ -380,7 +393,9 @@ impl Unread {
             Self::Body(_) => Code::of(Leaf::IoError),
             Self::Soap(ref error) => error.code(),
             Self::ContentType { .. } => Code::of(Leaf::InvalidContentType),
-            Self::NoMessage | Self::Mime(_) | Self::Bound { .. } => Code::of(Leaf::InvalidMessage),
+            Self::NoMessage | Self::Mime(_) => Code::of(Leaf::InvalidMessage),
+            Self::TooLarge { .. } => Code::of(Leaf::InvalidSoap),
+            Self::Bound { .. } => Code::of(Leaf::MimeParsingFailed),
         };
         let detail = format!("the service's answer: {self}");
         let fault = Fault { code, ..Fault::new(Leaf::ServiceFailed, detail) };

@@ -7,7 +7,7 @@ use crate::soap::{self, RELATED, envelope, multipart};
 use crate::spoiled::{self, MARK};
 use saatkond::jobs::Job;
 use saatkond_proto::continuity::Class;
-use saatkond_proto::fault::{Leaf, SoapFault};
+use saatkond_proto::fault::Leaf;
 use saatkond_proto::transport::write::Part;
 use saatkond_proto::trust::ocsp::Status;
 use saatkond_tests::federation::{FRESHNESS, VALIDITY};
@@ -45,7 +45,7 @@ impl Uttered {
     }
 
     fn heard(&mut self, what: &str, expected: &str, heard: &Heard) {
-        let told = SoapFault::from_xml(&heard.body).ok().flatten().map(|fault| fault.code);
+        let told = heard.fault().map(|fault| fault.code);
         let found = told.unwrap_or_else(|| heard.code().to_owned());
         self.note(&format!("{what}: {}", heard.text()), expected, &found);
     }
@@ -100,16 +100,16 @@ fn offering(url: &str) -> String {
 }
 
 /// A pair whose service says what it is told to say.
-struct Scripted {
-    tax: Site,
-    home: Site,
-    service: Service,
-    federation: Federation,
+pub(crate) struct Scripted {
+    pub(crate) tax: Site,
+    pub(crate) home: Site,
+    pub(crate) service: Service,
+    pub(crate) federation: Federation,
     script: Arc<Mutex<Answer>>,
 }
 
 impl Scripted {
-    async fn new(of_tax: &str, of_home: &str) -> Self {
+    pub(crate) async fn new(of_tax: &str, of_home: &str) -> Self {
         let script = Arc::new(Mutex::new(Answer::json("{}")));
         let says = Arc::clone(&script);
         let service = Service::start(move |_: &Asked| says.lock().unwrap().clone()).await;
@@ -119,7 +119,7 @@ impl Scripted {
         Self { tax, home, service, federation, script }
     }
 
-    fn says(&self, answer: Answer) {
+    pub(crate) fn says(&self, answer: Answer) {
         *self.script.lock().unwrap() = answer;
     }
 }

@@ -18,6 +18,7 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `exchange` | an exchange from end to end: methods, bodies, headers, statuses |
+//! | `bounds` | how large a SOAP message may be |
 //! | `codes` | every code that a gateway may utter, uttered |
 //! | `consumer` | each check of the consumer's gateway, made to fail |
 //! | `doors` | when a call goes to another door, and when not |
@@ -30,6 +31,7 @@
 //! | `soap` | SOAP messages, their attachments, and services of the other kind |
 //! | `spoiled` | messages spoiled in one thing each |
 
+mod bounds;
 mod codes;
 mod consumer;
 mod doors;

@@ -236,7 +236,8 @@ pub(super) fn known_version(version: u8) -> Result<u8, ParamsError> {
 
 /// Reads the admitted document of a part.
 pub(super) fn admit_part(bytes: &[u8]) -> Result<roxmltree::Document<'_>, ParamsError> {
-    Ok(xml::admit(xml::text(bytes)?, crate::limits::CONFIGURATION_PART_BYTES_MAX)?)
+    use crate::limits::{CONFIGURATION_MARKS_MAX, CONFIGURATION_PART_BYTES_MAX};
+    Ok(xml::admit_with(xml::text(bytes)?, CONFIGURATION_PART_BYTES_MAX, CONFIGURATION_MARKS_MAX)?)
 }
 
 /// A value that is not one of its kind.

@@ -28,6 +28,16 @@ pub struct Head {
     pub headers: Vec<(String, String)>,
 }
 
+impl Head {
+    /// Bytes that it takes in memory, about: an empty line has some, too.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const LINE_BYTES: usize = 80;
+        let lines = self.headers.iter().map(|(name, value)| name.len() + value.len() + LINE_BYTES);
+        lines.sum::<usize>() + self.content_type.as_ref().map_or(0, String::len)
+    }
+}
+
 /// What the next bytes complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece<'i> {

@@ -157,6 +157,9 @@ enum Stage {
     Nothing,
 }
 
+/// What a SOAP message is called when it is too large.
+const ENVELOPE: &str = "envelope";
+
 /// The part that is being read.
 #[derive(Debug)]
 enum Open {
@@ -216,6 +219,8 @@ pub struct Reader {
     in_attachments: bool,
     ocsp: usize,
     attachments: usize,
+    /// What the attachments' headers weigh.
+    heads: usize,
     failed: Option<ReadError>,
 }
 
@@ -236,6 +241,7 @@ impl Reader {
             in_attachments: false,
             ocsp: 0,
             attachments: 0,
+            heads: 0,
             failed: None,
         })
     }
@@ -302,6 +308,11 @@ impl Reader {
     fn begin_part(&mut self, head: Head) -> Result<Option<Event<'static>>, ReadError> {
         if self.in_attachments {
             self.attachments = one_more(self.attachments, limits::ATTACHMENTS_MAX, "attachments")?;
+            self.heads += head.weight();
+            if self.heads > limits::PART_HEADS_BYTES_MAX {
+                let allowed = limits::PART_HEADS_BYTES_MAX;
+                return Err(ReadError::TooMany { what: "bytes of part headers", allowed });
+            }
             let Head { content_type, headers } = head;
             return Ok(Some(Event::AttachmentStart { content_type, headers }));
         }
@@ -465,7 +476,7 @@ impl Kept {
             // In a REST exchange it can only be a fault.
             Self::Soap(..) => match expect {
                 Expect::RestRequest | Expect::RestResponse => ("fault", limits::FAULT_BYTES_MAX),
-                Expect::SoapRequest | Expect::SoapResponse => ("envelope", limits::ENVELOPE_BYTES_MAX),
+                Expect::SoapRequest | Expect::SoapResponse => (ENVELOPE, limits::ENVELOPE_BYTES_MAX),
             },
             Self::Result | Self::Chain => ("hash chain", limits::HASH_CHAIN_BYTES_MAX),
             Self::Signature => ("signature", limits::SIGNATURE_BYTES_MAX),
@@ -522,6 +533,7 @@ impl ReadError {
             Self::ContentType { .. } => Code::of(Leaf::InternalError),
             Self::NotMultipart { .. } | Self::PartType { .. } => decoding(Leaf::InvalidContentType),
             Self::Mime(MimeError::Truncated { .. }) => decoding(Leaf::IoError),
+            Self::TooLarge { what: ENVELOPE, .. } => decoding(Leaf::InvalidSoap),
             Self::Mime(_) | Self::TooLarge { .. } | Self::TooMany { .. } => decoding(Leaf::MimeParsingFailed),
             Self::AfterEnd { .. } | Self::NotAFault => decoding(Leaf::InvalidMessage),
             Self::Unread(error) => error.code().under(Leaf::ServiceFailed),

@@ -571,7 +571,7 @@ async fn bodies_of_one_message_share_its_memory_and_its_file() {
     for (n, attachment) in found.message.attachments.iter().enumerate() {
         let bytes = match attachment {
             Attachment::Inline(bytes) => bytes.to_vec(),
-            Attachment::File { digest, .. } => fs::read(bodies::path_of(&dir.0.join("log"), digest)).unwrap(),
+            Attachment::File { name, .. } => fs::read(bodies::path_of(&dir.0.join("log"), *name)).unwrap(),
             Attachment::Omitted { .. } => panic!("{n} is left out"),
         };
         assert_eq!(bytes, body(n), "{n}");

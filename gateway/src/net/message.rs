@@ -213,7 +213,7 @@ impl<'a> Inbound<'a> {
         self.reader.finish().map_err(unread)?;
         let signature = signature.ok_or_else(|| unread(ReadError::MissingSignature))?;
         let received = match self.kept {
-            Some(kept) => Some(kept.finish().await.map_err(unspooled)?),
+            Some(mut kept) => Some(kept.finish().await.map_err(unspooled)?),
             None => None,
         };
         Ok(Rest { attachments, hash_chain_result, hash_chain, signature, received })

@@ -1,6 +1,6 @@
 //! Is this the answer to what we asked.
 
-use super::send::Call;
+use super::attempt::Call;
 use crate::Gateway;
 use crate::messagelog::{Direction, Entry, Kind, Record};
 use crate::net::body::Incoming;

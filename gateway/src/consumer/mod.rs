@@ -5,11 +5,13 @@
 //! | [`local`] | questions that the gateway answers by itself |
 //! | [`mod@admit`] | which information system is this, and may it speak for that subsystem |
 //! | [`mod@resolve`] | where to knock, in which order |
-//! | [`mod@send`] | sign, record, hand over; when a call may go to another door |
+//! | [`mod@send`] | when a call may go to another door, and who is asked beside whom |
+//! | [`attempt`] | one door: sign, record, hand over, read the answer |
 //! | [`mod@check`] | is this the answer to what we asked |
 //! | [`mod@reply`] | back to the information system, in its dialect; faults leave here too |
 
 pub mod admit;
+pub mod attempt;
 pub mod check;
 pub mod local;
 pub mod reply;
@@ -22,11 +24,12 @@ use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
 use crate::net::task::{self, Account};
 use crate::net::{message, tls};
 use admit::admit;
+use attempt::Call;
 use http::Response;
 use reply::{Dialect, Reply};
 use resolve::resolve;
 use saatkond_proto::fault::Fault;
-use send::{Call, send};
+use send::send;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tower::Layer as _;

@@ -1,32 +1,40 @@
 //! Where to knock, in which order.
 //!
-//! A [`Route`] is what is left to routing by health and authority: whoever makes a better one changes nothing else.
+//! A [`Route`] says which doors, and whether the call may be asked twice. What happens when a door fails is
+//! [`send`](super::send)'s.
 
 use crate::Gateway;
 use crate::conf;
 use crate::net::dial::{Door, Order};
 use crate::net::question::Question;
 use crate::world::World;
-use saatkond_proto::fault::{Fault, Leaf};
+use saatkond_proto::continuity::Access;
+use saatkond_proto::fault::{Fault, Leaf, Retry, Side};
 use saatkond_proto::globalconf::shared::SecurityServer;
 use saatkond_proto::id::ClientId;
 use std::time::Duration;
 
-/// The doors of a provider, the preferred first, and how they are tried.
+/// Where a call is brought, and by which rule it may go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The doors; never empty.
+    /// The doors, the preferred first; never empty.
     pub doors: Vec<Door>,
     /// How they are tried.
     pub order: Order,
+    /// Whether it may be asked twice: a read by its method that is no declared write.
+    pub may_repeat: bool,
+    /// What the call does, where the provider is a register of the instance's policy and the doors were chosen by it.
+    pub access: Option<Access>,
 }
 
 /// Finds the doors at which a question's provider answers.
 ///
-/// Spec: message-path §2.4. Ours: home first, in the order of `peers.doors`; doors that failed a moment ago last.
+/// Spec: message-path §2.4. Ours: a register of the instance's policy by health, shares and authority ([`crate::embassy`]);
+/// any other in the order of `peers.doors`, doors that failed a moment ago last.
 ///
 /// # Errors
-/// [`Fault`] with `unknown_member`, `invalid_security_server` or `maintenance_mode`.
+/// [`Fault`] with `unknown_member`, `invalid_security_server`, `maintenance_mode`, or `network_error` when no door that may
+/// be asked is up.
 pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<Route, Fault> {
     let provider = &question.service().client;
     if !world.conf.knows_instance(&provider.member.instance) {
@@ -39,6 +47,9 @@ pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<
         let detail = format!("no security server is known for provider {provider}");
         return Err(Fault::new(Leaf::UnknownMember, detail));
     }
+    let register = world.conf.continuity().and_then(|policy| Some((policy, policy.register(provider)?)));
+    let access = question.access(register.map(|(_, register)| register));
+    let may_repeat = question.is_safe() && access == Access::Read;
     if let Some(named) = question.security_server() {
         servers.retain(|server| server.id == *named);
         if servers.is_empty() {
@@ -53,10 +64,21 @@ pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<
         let detail = format!("all security servers of provider {provider} are in maintenance mode{notice}");
         return Err(Fault::new(Leaf::MaintenanceMode, detail));
     }
-    Ok(order(gateway, provider, &servers))
+    let Some(register) = register.filter(|_| question.security_server().is_none()) else {
+        let (doors, order) = order(gateway, provider, &servers);
+        return Ok(Route { doors, order, may_repeat, access: None });
+    };
+    let doors = gateway.embassy.doors.choose(world, register, access, gateway.now()).map_err(|shut| {
+        Fault::new(Leaf::NetworkError, format!("{provider}: {shut}; nothing was sent"))
+            .at(Side::Peer)
+            .retry(Retry::Untouched)
+            .because(shut)
+    })?;
+    let order = Order::Given { head_start: gateway.conf.peers.head_start };
+    Ok(Route { doors, order, may_repeat, access: Some(access) })
 }
 
-fn order(gateway: &Gateway, provider: &ClientId, servers: &[&SecurityServer]) -> Route {
+fn order(gateway: &Gateway, provider: &ClientId, servers: &[&SecurityServer]) -> (Vec<Door>, Order) {
     let peers = &gateway.conf.peers;
     let door = |server: &&SecurityServer| Door { server: server.id.clone(), host: server.address.clone() };
     let mut doors: Vec<Door> = servers.iter().map(door).collect();
@@ -70,20 +92,23 @@ fn order(gateway: &Gateway, provider: &ClientId, servers: &[&SecurityServer]) ->
         };
         doors.sort_by_key(rank);
     }
-    doors.sort_by_key(|door| gateway.net.health.is_sick(door));
-    Route { doors, order: Order::Given { head_start: peers.head_start } }
+    doors.sort_by_key(|door| gateway.embassy.doors.is_sick(door));
+    if let Some(pin) = gateway.embassy.doors.pins.of(provider, gateway.now()) {
+        doors.sort_by_key(|door| door.server.to_string() != pin);
+    }
+    (doors, Order::Given { head_start: peers.head_start })
 }
 
 /// Seen: message-path §2.5: the last winner is given 5 s alone, else all are tried at once.
-fn fastest(gateway: &Gateway, mut doors: Vec<Door>) -> Route {
+fn fastest(gateway: &Gateway, mut doors: Vec<Door>) -> (Vec<Door>, Order) {
     const ALONE: Duration = Duration::from_secs(5);
     let winner = gateway.net.fastest.winner(&doors, gateway.conf.peers.fastest_kept);
-    let fit = winner.filter(|i| doors.get(*i).is_some_and(|door| !gateway.net.health.is_sick(door)));
+    let fit = winner.filter(|i| doors.get(*i).is_some_and(|door| !gateway.embassy.doors.is_sick(door)));
     match fit {
         Some(index) => {
             doors.swap(0, index);
-            Route { doors, order: Order::Given { head_start: ALONE } }
+            (doors, Order::Given { head_start: ALONE })
         }
-        None => Route { doors, order: Order::Fastest },
+        None => (doors, Order::Fastest),
     }
 }

@@ -1,67 +1,38 @@
-//! Sign, record, hand over; and when a call may go to another door.
+//! When a call may go to another door, and who is asked beside whom.
 //!
 //! One rule for the whole product. (a) Until the first byte of the signature part is handed to TLS, any call
 //! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only GET, HEAD and
-//! OPTIONS may; anything else, SOAP included, ends as `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the
-//! TLS peer's word: reads go on, writes do not.
+//! OPTIONS may, unless the provider declared them writes; anything else, SOAP included, ends as `outcome_unknown`, told to the
+//! caller and never repeated. (c) A fault is only the TLS peer's word: reads go on, writes do not. A write goes on, once, to
+//! the site that a *signed* answer names which says that nothing was executed.
+//!
+//! Doors are tried in turn. A read of a register whose doors are watched does not wait for one that is lost, or slower than
+//! it ever is: the next is asked beside it, and the first answer that holds counts. Second attempts come out of a budget.
 
-use super::check::{self, Matched};
+use super::attempt::{Answered, Call, Errand};
+use super::check::{Matched, Told};
 use super::resolve::Route;
 use crate::Gateway;
-use crate::messagelog::{Direction, Entry, Kind, Record, Recorded};
-use crate::net::body::Outgoing;
-use crate::net::dial::{self, Opened};
-use crate::net::message::{self, Attachment, Envelope};
+use crate::net::dial::{Door, Learned, Opened, Order};
+use crate::net::message;
 use crate::net::outward::Lane;
-use crate::net::pool::{AskError, Connection};
-use crate::net::question::Question;
 use crate::net::task::Account;
 use crate::world::World;
-use bytes::Bytes;
-use http::{Request as HttpRequest, Response as HttpResponse, header};
-use hyper::body::Incoming;
+use saatkond_proto::continuity::{Access, refusal};
 use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
-use saatkond_proto::message::rest::to_latin1;
-use saatkond_proto::signature::SignatureParts;
-use saatkond_proto::transport;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::slice;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
 
-/// What is told as our version. Spec: message-path §2.6; peers may demand 7.6.0 or newer.
-pub const PROXY_VERSION: &str = "7.8.0";
-
-/// A call that was let in.
-#[derive(Debug)]
-pub struct Call {
-    /// What is asked; its bytes are what is signed.
-    pub question: Question,
-    /// Its body, if there is a byte of it, or its attachments.
-    pub attachments: Vec<Attachment>,
-}
-
-/// A call that we signed.
-#[derive(Debug)]
-pub struct Signed {
-    /// The call.
-    pub call: Call,
-    proof: SignatureParts,
-}
-
-impl Record for Signed {
-    fn entry(&self) -> Entry {
-        let Call { question, attachments } = &self.call;
-        Entry {
-            kind: Kind::Request,
-            direction: Direction::Sent,
-            query_id: question.id().to_owned(),
-            request_id: question.request_id().to_owned(),
-            client: question.client().clone(),
-            service: question.service().clone(),
-            message: Bytes::copy_from_slice(question.bytes()),
-            proof: self.proof.clone(),
-            attachments: attachments.iter().map(|a| a.body.clone()).collect(),
-        }
-    }
-}
+/// For how long a door must be lost until the caller of a call that was handed over there is told that its outcome is not
+/// known.
+const LOST_FOR: Duration = Duration::from_secs(5);
+/// Attempts of one read side by side.
+const BESIDE_MAX: usize = 2;
 
 /// Brings a call to the first door that gives an answer which holds.
 ///
@@ -76,86 +47,31 @@ pub async fn send(
     call: Call,
     account: &mut Account,
 ) -> Result<Matched, Fault> {
-    let Route { mut doors, order } = route;
-    let provider = call.question.service().client.clone();
-    let mut call = Some(call);
-    let mut signed = None;
-    let mut last: Option<Fault> = None;
-    loop {
-        let opened = dial::open(gateway, world, &provider, &doors, order).await;
-        // What a door said is of more use than that no other is open.
-        let Opened { index, mut connection } = opened.map_err(|fault| last.take().unwrap_or(fault))?;
-        let door = doors.remove(index);
-        account.server = door.server.to_string();
-        let recorded = match (&mut signed, call.take()) {
-            (Some(recorded), _) => recorded,
-            (none, Some(call)) => none.insert(sign(gateway, world, call, account).await?),
-            (None, None) => return Err(Fault::new(Leaf::InternalError, "internal error")),
-        };
-        match attempt(gateway, world, &mut connection, recorded).await {
-            Ok(matched) => {
-                account.bytes += matched.body_len();
-                gateway.net.gateways.give(connection);
-                gateway.net.fastest.won(&door);
-                return Ok(matched);
-            }
-            Err(fault) if may_move(&fault, &recorded.call.question) && !doors.is_empty() => {
-                tracing::warn!(query_id = %recorded.call.question.id(), server = %door.server,
-                    detail = %fault.detail, "call goes to another door");
-                gateway.net.health.failed(&door);
-                last = Some(fault);
-            }
-            Err(fault) => {
-                // Who said no, whole, can be asked again. What was not read to its end is not ready, and goes.
-                if matches!(fault.code, Code::Foreign(_)) {
-                    gateway.net.gateways.give(connection);
-                }
-                return Err(fault);
-            }
-        }
-    }
+    let Route { doors, order, may_repeat, access } = route;
+    account.bytes += message::len(&call.attachments);
+    let errand = Errand::new(gateway, world, call, may_repeat);
+    let matched = match access {
+        Some(Access::Read) if may_repeat => beside(&errand, doors, account).await?,
+        Some(access) => Box::pin(watched(&errand, doors, order, access, account)).await?,
+        None => in_turn(&errand, doors, order, account).await?,
+    };
+    account.bytes += matched.body_len();
+    Ok(matched)
 }
 
-async fn sign(
-    gateway: &Gateway,
-    world: &World,
-    call: Call,
-    account: &mut Account,
-) -> Result<Recorded<Signed>, Fault> {
-    account.bytes += message::len(&call.attachments);
-    let parts = message::part_digests(call.question.bytes(), &call.attachments)?;
-    let proof = message::sign(gateway, world, &call.question.client().member, parts).await?;
-    message::record(gateway, Signed { call, proof }).await
-}
+//------------ the rule ------------------------------------------------------
 
 /// Whether a call that failed like this may be brought to another door.
-fn may_move(fault: &Fault, question: &Question) -> bool {
+const fn may_move(fault: &Fault, may_repeat: bool) -> bool {
     match fault.retry {
         Retry::Untouched => true,
-        Retry::Unknown => question.is_safe(),
+        Retry::Unknown => may_repeat,
         Retry::Pointless => false,
     }
 }
 
-/// One door: hand over, read the answer, hold it against the question.
-async fn attempt(
-    gateway: &Gateway,
-    world: &World,
-    connection: &mut Connection,
-    signed: &Recorded<Signed>,
-) -> Result<Matched, Fault> {
-    let lane = connection.lane().clone();
-    let request = request(gateway, world, signed, &lane)?;
-    let answered = async {
-        let response = hand_over(connection, request, gateway.conf.timeouts.answer).await?;
-        let answer = check::receive(gateway, &signed.call.question, response).await?;
-        check::check(gateway, world, &signed.call, answer).await
-    };
-    answered.await.map_err(|fault| judge(fault, &lane, &signed.call.question))
-}
-
 /// Says what a failure means for the call: whether it may have taken effect.
-fn judge(fault: Fault, lane: &Lane, question: &Question) -> Fault {
+pub(super) fn judge(fault: Fault, lane: &Lane, may_repeat: bool) -> Fault {
     if !lane.is_handed() {
         return fault.retry(Retry::Untouched);
     }
@@ -165,7 +81,7 @@ fn judge(fault: Fault, lane: &Lane, question: &Question) -> Fault {
     let broke_off = matches!(&fault.code, Code::Ours { leaf: Leaf::IoError | Leaf::NetworkError, .. });
     let fault = fault.retry(Retry::Unknown);
     // The peer's own words stay as they are, and what it said is known.
-    if question.is_safe() || matches!(fault.code, Code::Foreign(_)) {
+    if may_repeat || matches!(fault.code, Code::Foreign(_)) {
         return fault;
     }
     let detail = format!(
@@ -186,72 +102,295 @@ fn is_final(fault: &Fault) -> bool {
     DECIDED.iter().any(|leaf| leaf.text() == last)
 }
 
-/// Spec: message-path §2.6: names in lower case, in this order.
-fn request(
-    gateway: &Gateway,
-    world: &World,
-    signed: &Recorded<Signed>,
-    lane: &Lane,
-) -> Result<HttpRequest<Outgoing>, Fault> {
-    let auth = world.auth(gateway.now()).map_err(message::internal)?;
-    let Call { question, attachments } = &signed.call;
-    let envelope = Envelope {
-        statuses: &auth.responses,
-        message: question.outbound(),
-        attachments,
-        proof: &signed.proof,
-    };
-    let (content_type, outgoing) = envelope.outgoing(lane)?;
-    let (kind, original, action) = match question {
-        Question::Rest(request) => {
-            let original = request.headers.last("content-type").unwrap_or_default();
-            (Some(transport::MESSAGE_TYPE_REST), original, None)
-        }
-        // Seen: it is always there, and may be empty.
-        Question::Soap(asked) => {
-            (None, asked.letter.content_type.as_str(), Some(asked.action.as_deref().unwrap_or_default()))
-        }
-    };
-    let mut request = HttpRequest::post("/");
-    if let Some(kind) = kind {
-        request = request.header(transport::MESSAGE_TYPE, kind);
+/// The site to which a signed answer sends a write that was not executed.
+fn sent_on(matched: &Matched) -> Option<&str> {
+    match matched.told() {
+        Told::Rest(response) => refusal::sends_to(response),
+        Told::Soap(_) => None,
     }
-    request = request
-        .header(transport::HASH_ALGORITHM, transport::HASH_ALGORITHM_SHA512)
-        .header(transport::ORIGINAL_CONTENT_TYPE, to_latin1(original))
-        .header(transport::REQUEST_ID, question.request_id())
-        .header(transport::PROXY_VERSION, PROXY_VERSION);
-    if let Some(action) = action {
-        request = request.header(transport::ORIGINAL_SOAP_ACTION, to_latin1(action));
-    }
-    let request = request.header(header::CONTENT_TYPE, content_type).header(header::HOST, "localhost");
-    request.body(outgoing).map_err(message::internal)
 }
 
-/// Sends a request and waits for the head of the answer, so long after the seal was handed over.
-async fn hand_over(
-    connection: &mut Connection,
-    request: HttpRequest<Outgoing>,
-    allowed: Duration,
-) -> Result<HttpResponse<Incoming>, Fault> {
-    let lane = connection.lane().clone();
-    let overdue = async {
-        lane.settled().await;
-        tokio::time::sleep(allowed).await;
-    };
-    let answer = tokio::select! {
-        biased;
-        answer = connection.ask(request) => answer,
-        () = overdue => {
-            let detail = format!("the provider's security server did not answer within {allowed:?}");
-            return Err(Fault::new(Leaf::IoError, detail).at(Side::Peer));
+//------------ a provider without sites --------------------------------------
+
+/// One door after the other, in the order given.
+async fn in_turn(
+    errand: &Errand<'_>,
+    mut doors: Vec<Door>,
+    order: Order,
+    account: &mut Account,
+) -> Result<Matched, Fault> {
+    let gateway = errand.gateway;
+    let known = &gateway.embassy.doors;
+    let mut last: Option<Fault> = None;
+    loop {
+        let mut learned = Learned::default();
+        let opened = errand.open(&doors, order, true, &mut learned).await;
+        let sick = learned.missed.iter().chain(&learned.beaten).filter_map(|place| doors.get(*place));
+        sick.for_each(|door| known.sickened(door));
+        // What a door said is of more use than that no other is open.
+        let Opened { index, connection } = opened.map_err(|fault| last.take().unwrap_or(fault))?;
+        let door = doors.remove(index);
+        account.server = door.server.to_string();
+        match errand.bring(connection).await {
+            Ok(Answered { matched, .. }) => {
+                gateway.net.fastest.won(&door);
+                return Ok(matched);
+            }
+            Err(fault) if may_move(&fault, errand.may_repeat) && !doors.is_empty() => {
+                moved(account, &door, &fault);
+                known.sickened(&door);
+                last = Some(fault);
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+}
+
+fn moved(account: &Account, door: &Door, fault: &Fault) {
+    tracing::warn!(query_id = %account.query_id, server = %door.server, detail = %fault.detail,
+        "call goes to another door");
+}
+
+//------------ a register: doors that are watched ----------------------------
+
+/// One door after the other, none waited for that is lost: for calls that may not be asked twice.
+async fn watched(
+    errand: &Errand<'_>,
+    mut doors: Vec<Door>,
+    order: Order,
+    access: Access,
+    account: &mut Account,
+) -> Result<Matched, Fault> {
+    let known = &errand.gateway.embassy.doors;
+    let (mut last, mut may_be_kept, mut was_sent_on): (Option<Fault>, bool, bool) = (None, true, false);
+    loop {
+        let opened = reach(errand, &doors, order, may_be_kept).await;
+        let Opened { index, connection } = opened.map_err(|fault| last.take().unwrap_or(fault))?;
+        let door = doors.remove(index);
+        account.server = door.server.to_string();
+        let was_kept = connection.is_reused();
+        let fault = match patiently(errand, &door, connection.lane().clone(), errand.bring(connection)).await
+        {
+            Ok(Answered { matched, took }) => {
+                known.answered(&door, &errand.provider, access, Some(took));
+                let next = match sent_on(&matched).filter(|_| access == Access::Write && !was_sent_on) {
+                    Some(site) => known.at_site(errand.world, &errand.provider, site),
+                    None => Vec::new(),
+                };
+                if next.is_empty() || next.contains(&door) || !known.takes_second(&errand.provider) {
+                    return Ok(matched);
+                }
+                tracing::info!(query_id = %account.query_id, from = %door.server,
+                    "write goes to the site that leads, as a signed answer says");
+                // What was answered is kept, before anything else happens.
+                drop(message::record(errand.gateway, matched).await?);
+                (doors, was_sent_on, may_be_kept, last) = (next, true, true, None);
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        let is_untouched = fault.retry == Retry::Untouched;
+        if is_untouched && was_kept {
+            // A kept connection may have ended meanwhile, which says nothing of the door.
+            doors.insert(0, door);
+            may_be_kept = false;
+            continue;
+        }
+        match fault.retry {
+            Retry::Pointless => heard(errand, &door, access, &fault),
+            Retry::Untouched | Retry::Unknown => known.failed(&door, &errand.provider, access),
+        }
+        if !may_move(&fault, errand.may_repeat) || doors.is_empty() || !known.takes_second(&errand.provider) {
+            return Err(fault);
+        }
+        moved(account, &door, &fault);
+        last = Some(fault);
+    }
+}
+
+/// A door that told what the provider decided is well.
+fn heard(errand: &Errand<'_>, door: &Door, access: Access, fault: &Fault) {
+    if matches!(fault.code, Code::Foreign(_)) {
+        errand.gateway.embassy.doors.answered(door, &errand.provider, access, None);
+    }
+}
+
+/// Opens one of these doors, unless all of them are lost meanwhile.
+async fn reach(
+    errand: &Errand<'_>,
+    doors: &[Door],
+    order: Order,
+    may_be_kept: bool,
+) -> Result<Opened, Fault> {
+    let known = &errand.gateway.embassy.doors;
+    // One that is lost already is tried because it is this call's turn to try.
+    let is_trial = doors.iter().all(|door| known.is_lost(door));
+    let all_lost = async {
+        for door in doors {
+            known.lost(door).await;
         }
     };
-    answer.map_err(|error| {
-        let leaf = match &error {
-            AskError::Refused(_) => Leaf::SslAuthenticationFailed,
-            AskError::Unsent | AskError::Broken(_) => Leaf::IoError,
-        };
-        Fault::new(leaf, error.to_string()).at(Side::Peer).because(error)
+    let mut learned = Learned::default();
+    let opened = tokio::select! {
+        biased;
+        opened = errand.open(doors, order, may_be_kept, &mut learned) => opened,
+        () = all_lost, if !is_trial => {
+            let detail = "no security server of the site that is asked gives signs of life any more; nothing was sent";
+            Err(Fault::new(Leaf::NetworkError, detail).at(Side::Peer).retry(Retry::Untouched))
+        }
+    };
+    known.learned(doors, &learned);
+    opened
+}
+
+/// Waits for an answer as long as the door gives signs of life. When it does not, a call whose seal is still ours ends at
+/// once, untouched; one that was handed over a while later, with an outcome that is not known.
+async fn patiently(
+    errand: &Errand<'_>,
+    door: &Door,
+    lane: Lane,
+    bringing: impl Future<Output = Result<Answered, Fault>>,
+) -> Result<Answered, Fault> {
+    let known = &errand.gateway.embassy.doors;
+    let mut is_trial = known.is_lost(door);
+    let lost = async {
+        loop {
+            known.lost(door).await;
+            if !is_trial && lane.bar() {
+                return;
+            }
+            is_trial = false;
+            sleep(LOST_FOR).await;
+            if known.is_lost(door) {
+                lane.bar();
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        answered = bringing => answered,
+        () = lost => {
+            let detail = format!("{} gives no signs of life any more", door.server);
+            Err(judge(Fault::new(Leaf::IoError, detail).at(Side::Peer), &lane, errand.may_repeat))
+        }
+    }
+}
+
+//------------ reads of a register -------------------------------------------
+
+/// One attempt of a read under way.
+struct Running<'a> {
+    door: Door,
+    /// When an answer is no longer usual.
+    late_at: Instant,
+    /// The connection's, once it is open.
+    lane: Arc<Mutex<Option<Lane>>>,
+    bringing: Pin<Box<dyn Future<Output = Result<Answered, Fault>> + Send + 'a>>,
+}
+
+impl Running<'_> {
+    /// Whether the door has had the call for longer than is usual.
+    fn is_late(&self) -> bool {
+        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner);
+        self.late_at <= Instant::now() && lane.as_ref().is_some_and(Lane::is_handed)
+    }
+}
+
+fn begin<'a>(errand: &'a Errand<'_>, door: Door) -> Running<'a> {
+    let known = &errand.gateway.embassy.doors;
+    let late_at = Instant::now() + known.patience(&door, &errand.provider);
+    let lane = Arc::new(Mutex::new(None));
+    let (there, at) = (door.clone(), Arc::clone(&lane));
+    let bringing = async move {
+        let mut may_be_kept = true;
+        loop {
+            let (doors, order) = (slice::from_ref(&there), Order::Given { head_start: Duration::ZERO });
+            let mut learned = Learned::default();
+            let opened = errand.open(doors, order, may_be_kept, &mut learned).await;
+            known.learned(doors, &learned);
+            let Opened { connection, .. } = opened?;
+            let was_kept = connection.is_reused();
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.lane().clone());
+            match errand.bring(connection).await {
+                // A kept connection may have ended meanwhile, which says nothing of the door.
+                Err(fault) if was_kept && fault.retry == Retry::Untouched => may_be_kept = false,
+                brought => return brought,
+            }
+        }
+    };
+    Running { door, late_at, lane, bringing: Box::pin(bringing) }
+}
+
+/// The first attempt that ends.
+async fn first(running: &mut Vec<Running<'_>>) -> (Door, Result<Answered, Fault>) {
+    poll_fn(|cx| {
+        let ended =
+            running.iter_mut().enumerate().find_map(|(place, one)| match one.bringing.as_mut().poll(cx) {
+                Poll::Ready(brought) => Some((place, brought)),
+                Poll::Pending => None,
+            });
+        match ended {
+            Some((place, brought)) => Poll::Ready((running.swap_remove(place).door, brought)),
+            None => Poll::Pending,
+        }
     })
+    .await
+}
+
+/// Returns once a door is lost, or an answer from it no longer usual.
+async fn overdue(gateway: &Gateway, of: Option<(Door, Instant)>) {
+    match of {
+        Some((door, late_at)) => tokio::select! {
+            () = sleep_until(late_at) => {}
+            () = gateway.embassy.doors.lost(&door) => {}
+        },
+        None => pending().await,
+    }
+}
+
+/// Asks the next door as soon as one fails, is lost, or is slower than it ever is; the first answer that holds counts.
+async fn beside(errand: &Errand<'_>, doors: Vec<Door>, account: &mut Account) -> Result<Matched, Fault> {
+    let known = &errand.gateway.embassy.doors;
+    let mut waiting = doors.into_iter().peekable();
+    let mut running: Vec<Running<'_>> = waiting.next().map(|door| begin(errand, door)).into_iter().collect();
+    let (mut last, mut has_budget): (Option<Fault>, bool) = (None, true);
+    loop {
+        if running.is_empty() {
+            return Err(last.unwrap_or_else(|| Fault::new(Leaf::NetworkError, "no door is left")));
+        }
+        let may_add = running.len() < BESIDE_MAX && waiting.peek().is_some() && has_budget;
+        let newest = running.last().map(|one| (one.door.clone(), one.late_at));
+        let (door, brought) = tokio::select! {
+            biased;
+            done = first(&mut running) => done,
+            () = overdue(errand.gateway, newest), if may_add => {
+                has_budget = known.takes_second(&errand.provider);
+                running.extend(waiting.next_if(|_| has_budget).map(|door| begin(errand, door)));
+                continue;
+            }
+        };
+        account.server = door.server.to_string();
+        match brought {
+            Ok(Answered { matched, took }) => {
+                known.answered(&door, &errand.provider, Access::Read, Some(took));
+                running.iter().filter(|other| other.is_late()).for_each(|other| {
+                    known.failed(&other.door, &errand.provider, Access::Read);
+                });
+                return Ok(matched);
+            }
+            Err(fault) if !may_move(&fault, errand.may_repeat) => {
+                heard(errand, &door, Access::Read, &fault);
+                return Err(fault);
+            }
+            Err(fault) => {
+                known.failed(&door, &errand.provider, Access::Read);
+                moved(account, &door, &fault);
+                last = Some(fault);
+                if running.is_empty() && waiting.peek().is_some() && known.takes_second(&errand.provider) {
+                    running.extend(waiting.next().map(|door| begin(errand, door)));
+                }
+            }
+        }
+    }
 }

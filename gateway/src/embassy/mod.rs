@@ -4,11 +4,21 @@
 //! |---|---|
 //! | [`staleness`] | how old our own copies are |
 //! | [`authority`] | who leads which register; writes between check and register |
+//! | [`doors`] | which doors of others are up, and to which a call is brought |
+//! | [`pins`] | where an operator sends reads by hand |
+//! | [`probe`] | how a door is: asked, and answered |
+//! | [`registers`] | whether the registers behind this gateway answer |
 
 pub mod authority;
+pub mod doors;
+pub mod pins;
+pub mod probe;
+pub mod registers;
 pub mod staleness;
 
 use authority::{Authority, AuthorityError};
+use doors::Doors;
+use registers::Registers;
 use saatkond_proto::continuity::authority::Token;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServerId};
@@ -23,6 +33,10 @@ pub struct Embassy {
     pub ages: Ages,
     /// Who leads which register.
     pub authority: Authority,
+    /// Which doors of others are up.
+    pub doors: Doors,
+    /// Whether the registers behind this gateway answer.
+    pub registers: Registers,
 }
 
 /// The site that leads a register now, as far as this one knows.
@@ -42,7 +56,9 @@ impl Embassy {
     /// # Errors
     /// [`AuthorityError`].
     pub fn open(authority: &Path) -> Result<Self, AuthorityError> {
-        Ok(Self { ages: Ages::default(), authority: Authority::open(authority)? })
+        let authority = Authority::open(authority)?;
+        let (ages, doors, registers) = (Ages::default(), Doors::default(), Registers::default());
+        Ok(Self { ages, authority, doors, registers })
     }
 
     /// Who leads a register, seen from `server`; `None` for what is no register, and where nobody may lead.

@@ -6,9 +6,11 @@
 //! | `server-file` | takes over a changed `server.toml` | looks each two seconds |
 //! | `ocsp` | fetches the OCSP responses of our certificates | each 20 minutes, sooner where they age faster |
 //! | `timestamp` | stamps the message log | as the instance says, at least each day |
+//! | `sites` | asks the doors of registers how they are | four times a second while they are in use |
 //!
 //! Nothing runs that is not in [`Job`]. Jobs hang a new picture ([`crate::world`]); they never touch a request.
 
+mod embassy;
 pub mod globalconf;
 pub mod ocsp;
 mod open;
@@ -41,6 +43,8 @@ pub enum Job {
     Ocsp,
     /// Stamps the message log.
     Timestamp,
+    /// Asks the doors of registers how they are.
+    Sites,
 }
 
 /// What is known of a job.
@@ -99,6 +103,8 @@ struct Inner {
     /// Held while a picture is painted from the one that hangs: no two painters overlook each other.
     painting: Mutex<()>,
     statuses: Mutex<[Status; Job::ALL.len()]>,
+    /// Doors that are being asked how they are.
+    probes: Mutex<JoinSet<()>>,
     /// Wakes the loop when a job's time has been moved.
     moved: Notify,
 }
@@ -114,7 +120,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::GlobalConf, Self::ServerConf, Self::Ocsp, Self::Timestamp];
+    pub const ALL: [Self; 5] = [Self::GlobalConf, Self::ServerConf, Self::Ocsp, Self::Timestamp, Self::Sites];
 
     /// The name, as status and log lines carry it.
     #[must_use]
@@ -124,6 +130,7 @@ impl Job {
             Self::ServerConf => "server-file",
             Self::Ocsp => "ocsp",
             Self::Timestamp => "timestamp",
+            Self::Sites => "sites",
         }
     }
 
@@ -133,6 +140,7 @@ impl Job {
             Self::ServerConf => 1,
             Self::Ocsp => 2,
             Self::Timestamp => 3,
+            Self::Sites => 4,
         }
     }
 }
@@ -167,6 +175,7 @@ impl Jobs {
             client: globalconf::Client::default(),
             painting: Mutex::new(()),
             statuses: Mutex::new(statuses),
+            probes: Mutex::default(),
             moved: Notify::new(),
         };
         inner.gateway.log.set_timestamper_known(!inner.timestampers().is_empty());
@@ -190,6 +199,7 @@ impl Jobs {
             Job::ServerConf => inner.look_at_server_file().await,
             Job::Ocsp => inner.fetch_ocsp().await,
             Job::Timestamp => inner.stamp().await,
+            Job::Sites => inner.look_at_sites().await,
         };
         inner.end(job, outcome);
     }

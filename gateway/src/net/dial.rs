@@ -1,6 +1,7 @@
 //! Connecting: to the gateway that shall answer, to the service that is asked.
 
 use super::fetch::Place;
+use super::names::Names;
 use super::peer;
 use super::pool::{Connection, IDLE_MAX, Key};
 use super::tls;
@@ -20,8 +21,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
-/// How long a door that failed is asked last.
-const SICK: Duration = Duration::from_secs(5);
 /// Doors remembered as the fastest. Seen: X-Road remembers 10,000.
 const WINNERS_MAX: usize = 10_000;
 /// How long a connection to a service may have been idle for a call that must not be made twice. Seen: X-Road tests its
@@ -47,28 +46,6 @@ pub enum Order {
     },
     /// All at once; the first that connects is taken.
     Fastest,
-}
-
-//------------ Health --------------------------------------------------------
-
-/// Which doors failed a moment ago.
-#[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<HashMap<String, Instant>>);
-
-impl Health {
-    /// Whether the door failed a moment ago.
-    pub(crate) fn is_sick(&self, door: &Door) -> bool {
-        let sick = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sick.get(&door.host).is_some_and(|until| *until > Instant::now())
-    }
-
-    /// Remembers that the door failed.
-    pub(crate) fn failed(&self, door: &Door) {
-        let now = Instant::now();
-        let mut sick = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sick.retain(|_, until| *until > now);
-        sick.insert(door.host.clone(), now + SICK);
-    }
 }
 
 //------------ Fastest -------------------------------------------------------
@@ -118,6 +95,28 @@ impl Config {
 
 //------------ to a gateway --------------------------------------------------
 
+/// Whom to connect to.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Who must be served by whoever answers.
+    pub client: &'a ClientId,
+    /// The doors.
+    pub doors: &'a [Door],
+    /// How they are tried.
+    pub order: Order,
+    /// Whether a connection that was kept will do.
+    pub may_be_kept: bool,
+}
+
+/// What was learned of doors on the way: their places among those wanted.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// Not reached, or not who they must be.
+    pub missed: Vec<usize>,
+    /// Slower than one that began after them.
+    pub beaten: Vec<usize>,
+}
+
 /// A connection, and the door it leads to.
 #[derive(Debug)]
 pub struct Opened {
@@ -127,24 +126,27 @@ pub struct Opened {
     pub connection: Connection,
 }
 
-/// Opens a connection to one of `doors`: the first that takes us and proves to be a server of `client`.
+/// Opens a connection to one of the doors: the first that takes us and proves to be a server of the client.
 ///
 /// # Errors
 /// [`Fault`] when none does; nothing has been sent.
 pub async fn open(
     gateway: &Gateway,
     world: &World,
-    client: &ClientId,
-    doors: &[Door],
-    order: Order,
+    wanted: Wanted<'_>,
+    learned: &mut Learned,
 ) -> Result<Opened, Fault> {
-    let mut left: Vec<usize> = (0..doors.len()).collect();
+    let mut left: Vec<usize> = (0..wanted.doors.len()).collect();
     let mut last = None;
     while !left.is_empty() {
-        let opened = match pooled(gateway, world, client, doors, &left, order).await {
+        let opened = match pooled(gateway, world, wanted, &left).await {
             Some(opened) => opened,
-            None => match race(gateway, doors, &left, order).await {
-                Ok((index, tcp)) => fresh(gateway, world, client, doors, index, tcp).await,
+            None => match race(gateway, wanted, &left, learned).await {
+                Ok((index, tcp)) => {
+                    let opened = fresh(gateway, world, wanted, index, tcp).await;
+                    learned.missed.extend(opened.as_ref().err().map(|(index, _)| *index));
+                    opened
+                }
                 // No door is open; what a door said before is of more use.
                 Err(fault) => return Err(last.unwrap_or(fault)),
             },
@@ -152,7 +154,7 @@ pub async fn open(
         match opened {
             Ok(opened) => return Ok(opened),
             Err((index, fault)) => {
-                tracing::warn!(server = %doors.get(index).map_or(String::new(), |d| d.server.to_string()),
+                tracing::warn!(server = %wanted.doors.get(index).map_or(String::new(), |d| d.server.to_string()),
                     code = %fault.code.text(saatkond_proto::fault::Origin::ClientProxy), detail = %fault.detail,
                     "gateway not taken");
                 left.retain(|i| *i != index);
@@ -181,11 +183,13 @@ fn gateway_key(gateway: &Gateway, world: &World, door: &Door) -> Result<(Key, Ar
 async fn pooled(
     gateway: &Gateway,
     world: &World,
-    client: &ClientId,
-    doors: &[Door],
+    wanted: Wanted<'_>,
     left: &[usize],
-    order: Order,
 ) -> Option<Result<Opened, (usize, Fault)>> {
+    let Wanted { client, doors, order, may_be_kept } = wanted;
+    if !may_be_kept {
+        return None;
+    }
     let preferred = if order == Order::Fastest { left } else { left.get(..1)? };
     for index in preferred.iter().copied() {
         let door = doors.get(index)?;
@@ -206,10 +210,11 @@ async fn pooled(
 /// Connects to the doors in their order, and takes the first that is open.
 async fn race(
     gateway: &Gateway,
-    doors: &[Door],
+    wanted: Wanted<'_>,
     left: &[usize],
-    order: Order,
+    learned: &mut Learned,
 ) -> Result<(usize, TcpStream), Fault> {
+    let Wanted { doors, order, .. } = wanted;
     let head_start = match order {
         Order::Given { head_start } => head_start,
         Order::Fastest => Duration::ZERO,
@@ -218,7 +223,7 @@ async fn race(
     let mut waiting = left.iter().copied().filter_map(|index| Some((index, doors.get(index)?)));
     let mut next = waiting.next();
     let mut running = JoinSet::new();
-    let mut started: Vec<&Door> = Vec::new();
+    let mut started: Vec<usize> = Vec::new();
     let mut failures = Vec::new();
     let mut due = Instant::now();
     loop {
@@ -226,16 +231,16 @@ async fn race(
             biased;
             Some(done) = running.join_next(), if !running.is_empty() => match done {
                 Ok((index, Ok(stream))) => {
-                    // Who had a head start and lost it is asked last for a while.
-                    let beaten = started.iter().filter(|d| doors.get(index).is_some_and(|won| won != **d));
+                    // Who had a head start and lost it is the slower one.
                     if order != Order::Fastest {
-                        beaten.for_each(|door| gateway.net.health.failed(door));
+                        learned.beaten.extend(started.iter().filter(|other| **other != index));
                     }
                     return Ok((index, stream));
                 }
                 Ok((index, Err(error))) => {
                     if let Some(door) = doors.get(index) {
-                        gateway.net.health.failed(door);
+                        learned.missed.push(index);
+                        started.retain(|other| *other != index);
                         failures.push(format!("{}: {error}", door.server));
                     }
                     due = Instant::now();
@@ -244,9 +249,9 @@ async fn race(
             },
             () = sleep_until(due), if next.is_some() => {
                 if let Some((index, door)) = next.take() {
-                    let host = door.host.clone();
-                    running.spawn(async move { (index, connect(&host, port, allowed).await) });
-                    started.push(door);
+                    let (host, names) = (door.host.clone(), gateway.net.names.clone());
+                    running.spawn(async move { (index, connect(&names, &host, port, allowed).await) });
+                    started.push(index);
                     due = Instant::now() + head_start;
                 }
                 next = waiting.next();
@@ -256,9 +261,15 @@ async fn race(
     }
 }
 
-pub(super) async fn connect(host: &str, port: u16, allowed: Duration) -> io::Result<TcpStream> {
+pub(super) async fn connect(
+    names: &Names,
+    host: &str,
+    port: u16,
+    allowed: Duration,
+) -> io::Result<TcpStream> {
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {allowed:?}"));
-    let stream = timeout(allowed, TcpStream::connect((host, port))).await.map_err(late)??;
+    let connecting = async { TcpStream::connect(names.of(host, port).await?.as_slice()).await };
+    let stream = timeout(allowed, connecting).await.map_err(late)??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -267,31 +278,30 @@ pub(super) async fn connect(host: &str, port: u16, allowed: Duration) -> io::Res
 async fn fresh(
     gateway: &Gateway,
     world: &World,
-    client: &ClientId,
-    doors: &[Door],
+    wanted: Wanted<'_>,
     index: usize,
     tcp: TcpStream,
 ) -> Result<Opened, (usize, Fault)> {
+    let Wanted { client, doors, .. } = wanted;
+    let address = tcp.peer_addr();
     let Some(door) = doors.get(index) else { return Err((index, network_error(String::new()))) };
     let shaking = shake(gateway, world, door, tcp);
     let connection = match timeout(gateway.conf.timeouts.connect, shaking).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err(fault)) => {
-            gateway.net.health.failed(door);
-            return Err((index, fault));
-        }
+        Ok(Err(fault)) => return Err((index, fault)),
         Err(_) => {
-            gateway.net.health.failed(door);
             let fault = Fault::new(Leaf::SslAuthenticationFailed, "TLS handshake took too long");
             return Err((index, fault.at(Side::Peer).retry(Retry::Untouched)));
         }
     };
     match peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await {
-        Ok(()) => Ok(Opened { index, connection }),
-        Err(error) => {
-            gateway.net.health.failed(door);
-            Err((index, error.at_consumer()))
+        Ok(()) => {
+            if let Ok(address) = address {
+                gateway.net.names.proven(&door.host, address.ip());
+            }
+            Ok(Opened { index, connection })
         }
+        Err(error) => Err((index, error.at_consumer())),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`body`] | bodies under a deadline, in and out |
 //! | `cbc` | the cipher suites of unmodified X-Road servers |
 //! | [`dial`] | connecting to the gateway that shall answer, to the service that is asked |
+//! | `names` | addresses of other gateways, kept |
 //! | [`peer`] | whether a TLS peer is the gateway that it must be |
 //! | [`pool`] | connections kept for another request |
 //! | [`outward`] | the stream between hyper and a server that we ask |
@@ -30,6 +31,7 @@ mod framed;
 pub mod head;
 pub mod listen;
 pub mod message;
+mod names;
 pub mod outward;
 pub mod peer;
 pub mod pool;
@@ -127,8 +129,8 @@ pub struct Net {
     pub(crate) to_services: dial::Config,
     /// Peers found to be who they must be.
     pub(crate) verdicts: peer::Verdicts,
-    /// Doors that failed a moment ago.
-    pub(crate) health: dial::Health,
+    /// Where other gateways are.
+    pub(crate) names: names::Names,
     /// Doors that connected first.
     pub(crate) fastest: dial::Fastest,
 }
@@ -145,7 +147,7 @@ impl Net {
             to_sites: dial::Config::default(),
             to_services: dial::Config::default(),
             verdicts: peer::Verdicts::new(),
-            health: dial::Health::default(),
+            names: names::Names::default(),
             fastest: dial::Fastest::default(),
         }
     }

@@ -94,9 +94,11 @@ impl Lane {
         self.0.refused.get().copied()
     }
 
-    fn bar(&self) {
-        let _ = self.0.seal.compare_exchange(OPEN, BARRED, Ordering::SeqCst, Ordering::SeqCst);
+    /// Sees to it that the seal stays here; false when it may have left already.
+    pub(crate) fn bar(&self) -> bool {
+        let before = self.0.seal.compare_exchange(OPEN, BARRED, Ordering::SeqCst, Ordering::SeqCst);
         self.0.settled.notify_one();
+        before != Err(HANDED)
     }
 
     fn overhear(&self, bytes: &[u8]) {
@@ -171,7 +173,7 @@ impl<S> Outward<S> {
             Ok(done) => Poll::Ready(Ok(done)),
             Err(error) => {
                 tracing::debug!(%error, "server takes no more of our request");
-                self.lane.bar();
+                let _ = self.lane.bar();
                 self.is_broken = true;
                 Poll::Ready(Ok(nowhere))
             }
@@ -190,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Outward<S> {
         match buf.filled().get(before..) {
             Some(bytes) if !bytes.is_empty() => this.lane.overhear(bytes),
             // Nothing will be executed that has not been handed over by now.
-            Some(_) | None => this.lane.bar(),
+            Some(_) | None => drop(this.lane.bar()),
         }
         Poll::Ready(read)
     }

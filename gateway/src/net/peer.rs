@@ -384,14 +384,17 @@ async fn ask_port(
     certificates: &[Arc<Certificate>],
 ) -> Result<Vec<Response>, OcspPortError> {
     let conf = &gateway.conf;
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    // A name that does not resolve is told by whoever asks the address.
+    let address = gateway.net.names.of(host, conf.peers.ocsp_port).await.ok();
+    let place = address.and_then(|all| all.first().map(ToString::to_string));
+    let place = place.unwrap_or_else(|| format!("{host}:{}", conf.peers.ocsp_port));
     let hashes = |name: &str, digest: &dyn Fn(&Certificate) -> Vec<u8>| {
         let one = |c: &Arc<Certificate>| format!("{name}={}", hex(&digest(c)));
         certificates.iter().map(one).collect::<Vec<_>>().join("&")
     };
     let by_sha1 = hashes("cert", &|c| DigestAlgorithm::Sha1.digest(c.der()));
     let by_sha256 = hashes("cert_hash", &|c| c.sha256().to_vec());
-    let url = format!("http://{host}:{}/?{by_sha1}&{by_sha256}", conf.peers.ocsp_port);
+    let url = format!("http://{place}/?{by_sha1}&{by_sha256}");
     let bounds = Bounds {
         connect: conf.timeouts.fetch_connect,
         whole: conf.timeouts.fetch,

@@ -178,7 +178,11 @@ impl Pool {
         if kept.is_empty() {
             idle.remove(key);
         }
-        found.map(|connection| Connection { is_reused: true, ..connection })
+        // What is known of its lane is of the request before.
+        found.map(|connection| {
+            connection.lane.begin();
+            Connection { is_reused: true, ..connection }
+        })
     }
 
     /// Keeps a connection whose answer was read to its end. One that is not good for another request is found out later.

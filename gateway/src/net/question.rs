@@ -2,6 +2,7 @@
 
 use super::message::Outbound;
 use super::soap::Letter;
+use saatkond_proto::continuity::{Access, Register, access};
 use saatkond_proto::id::{ClientId, ServerId, ServiceId};
 use saatkond_proto::message::rest;
 use saatkond_proto::transport::write::Part;
@@ -78,6 +79,17 @@ impl Question {
         match self {
             Self::Rest(request) => request.block(),
             Self::Soap(asked) => asked.letter.envelope.bytes(),
+        }
+    }
+
+    /// Whether it reads or writes, as the provider's policy declares it, else as its method says.
+    #[must_use]
+    pub fn access(&self, register: Option<&Register>) -> Access {
+        match self {
+            Self::Rest(request) => {
+                access(register, &request.service, Some(request.method), &request.service_path)
+            }
+            Self::Soap(asked) => access(register, &asked.letter.envelope.service, None, ""),
         }
     }
 

@@ -130,7 +130,7 @@ async fn open_at(
                 .to_sites
                 .of(&key.shown, || tls::to_gateways(auth.certified.clone(), tls::Peers::Modern));
             let shaking = async {
-                let tcp = connect(host, port, CONNECTING_MAX).await?;
+                let tcp = connect(&gateway.net.names, host, port, CONNECTING_MAX).await?;
                 let stream = TlsConnector::from(config).connect(tls::server_name(host)?, tcp).await?;
                 let certificates = shown(&stream);
                 Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await

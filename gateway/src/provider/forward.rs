@@ -13,7 +13,7 @@ use crate::net::pool::{AskError, Connection};
 use crate::net::question::{Asked, Question};
 use crate::net::soap::{Letter, Opened, Unread};
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
-use saatkond_proto::fault::{Fault, Leaf, Side};
+use saatkond_proto::fault::{Code, Fault, Leaf, Side};
 use saatkond_proto::message::rest;
 use saatkond_proto::message::soap::Document;
 use std::time::Duration;
@@ -57,6 +57,20 @@ pub async fn forward(
     request: &Recorded<Proven>,
     callee: &Callee,
 ) -> Result<Answered, Fault> {
+    let answered = deliver(gateway, request, callee).await;
+    let register = &request.permitted().question().service().client;
+    gateway.embassy.registers.note(register, !answered.as_ref().is_err_and(is_unreached));
+    answered
+}
+
+/// Whether the service was not reached, or did not answer.
+fn is_unreached(fault: &Fault) -> bool {
+    let Code::Ours { leaf, .. } = &fault.code else { return false };
+    let leaves = [Leaf::NetworkError, Leaf::IoError, Leaf::UnknownHost, Leaf::SslAuthenticationFailed];
+    fault.side == Side::Service && leaves.contains(leaf)
+}
+
+async fn deliver(gateway: &Gateway, request: &Recorded<Proven>, callee: &Callee) -> Result<Answered, Fault> {
     let service = &callee.service;
     match request.permitted().question() {
         Question::Rest(asked) => {

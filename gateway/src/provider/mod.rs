@@ -26,6 +26,7 @@ pub mod receive;
 pub mod seal;
 
 use crate::Gateway;
+use crate::embassy::probe::{self, SiteState};
 use crate::net::body::Outgoing;
 use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
 use crate::net::task::{self, Account};
@@ -33,7 +34,7 @@ use crate::net::{message, tls};
 use crate::world::World;
 use authorise::{Called, authorise};
 use forward::forward;
-use http::Response;
+use http::{HeaderValue, Response, header};
 use receive::{receive_head, receive_rest, verify};
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
@@ -41,8 +42,8 @@ use saatkond_proto::fault::Fault;
 use seal::seal;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use tower::Layer as _;
 use tower::limit::ConcurrencyLimitLayer;
+use tower::{Layer as _, ServiceExt as _};
 
 /// Answers one question that another gateway brought.
 ///
@@ -85,11 +86,32 @@ pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
     };
     let serving = Arc::clone(&gateway);
     let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
-    let service = limit.layer(tower::service_fn(move |asked: Exchange| {
+    let exchanges = limit.layer(tower::service_fn(move |asked: Exchange| {
         let gateway = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(one(gateway, asked).await) }
     }));
+    // How we are is told also when all exchanges that there may be are under way.
+    let service = tower::service_fn(move |asked: Exchange| {
+        let (gateway, exchanges) = (Arc::clone(&gateway), exchanges.clone());
+        async move {
+            match hint(&gateway, &asked) {
+                Some(response) => Ok::<_, Infallible>(response),
+                None => exchanges.oneshot(asked).await,
+            }
+        }
+    });
     listen::serve(door, deadlines, || handshakes.speech(), stop, service).await;
+}
+
+/// What is told to who asks how we are. It is no exchange, and leaves no line.
+fn hint(gateway: &Gateway, asked: &Exchange) -> Option<Response<Outgoing>> {
+    if asked.head.method != "GET" || asked.head.target != probe::PATH {
+        return None;
+    }
+    let bytes = serde_json::to_vec(&SiteState::of(gateway, &gateway.world())?).ok()?;
+    let mut response = Response::new(Outgoing::sized().bytes(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some(response)
 }
 
 /// One exchange: its own task, one closing line, whatever happens.

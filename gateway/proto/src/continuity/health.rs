@@ -63,6 +63,12 @@ impl Pulse {
         self.misses = self.misses.saturating_add(1);
     }
 
+    /// Nobody asks any more: its silence means nothing until it is heard again.
+    pub const fn rest(&mut self) {
+        self.last = None;
+        self.misses = 0;
+    }
+
     /// Nobody was listening for so long: the silence of that time is not the door's.
     pub fn pardon(&mut self, deaf: Duration) {
         self.last = self.last.map(|last| last.saturating_add(deaf));
@@ -275,6 +281,8 @@ mod tests {
         assert!(!pulse.is_up(woken));
         pulse.pardon(ms(10_000));
         assert!(pulse.is_up(woken));
+        pulse.rest();
+        assert!(pulse.is_up(Duration::from_secs(3600)) && pulse.last().is_none());
     }
 
     #[test]

@@ -271,6 +271,7 @@ impl Doors {
         access: Access,
         preferred: Option<&str>,
     ) -> Result<Vec<ServerId>, Shut> {
+        self.wake(at, register);
         let Some(asked) = self.registers.get_mut(register) else {
             return Err(Shut::Nobody("the register is not known"));
         };
@@ -289,14 +290,22 @@ impl Doors {
         layout.filter(|site| site.may_lead).map_or_else(Vec::new, |site| site.doors.clone())
     }
 
-    /// A call was answered; the answer began so long after the call.
-    pub fn answered(&mut self, at: Duration, door: &ServerId, of: (&ClientId, Access), took: Duration) {
+    /// A call was answered; `took` is after which time the answer began, where it was one of the register.
+    pub fn answered(
+        &mut self,
+        at: Duration,
+        door: &ServerId,
+        of: (&ClientId, Access),
+        took: Option<Duration>,
+    ) {
         if let Some(pulse) = self.pulses.get_mut(door) {
             pulse.heard(at);
         }
         if let Some(calls) = self.calls(door, of) {
             calls.breaker.succeeded();
-            calls.pace.took(took);
+            if let Some(took) = took {
+                calls.pace.took(took);
+            }
         }
     }
 
@@ -344,12 +353,26 @@ impl Doors {
         .collect()
     }
 
-    /// The doors that shall be asked how they are: those of registers that were called not long ago.
+    /// The doors that shall be asked how they are: those of registers that were called not long ago, each with one of
+    /// them.
     #[must_use]
-    pub fn watched(&self, at: Duration) -> BTreeSet<ServerId> {
-        let is_used = |asked: &&Asked| asked.asked.is_some_and(|last| at.saturating_sub(last) < WATCHED);
-        let sites = self.registers.values().filter(is_used).flat_map(|asked| &asked.layout.sites);
-        sites.flat_map(|site| site.doors.iter().cloned()).collect()
+    pub fn watched(&self, at: Duration) -> BTreeMap<ServerId, ClientId> {
+        let used = self.registers.iter().filter(|(_, asked)| asked.is_used(at));
+        let doors = used.flat_map(|(register, asked)| {
+            asked.layout.sites.iter().flat_map(|site| &site.doors).map(move |door| (door, register))
+        });
+        doors.map(|(door, register)| (door.clone(), register.clone())).collect()
+    }
+
+    /// Nobody listened to doors of a register that was not called for long: their silence says nothing.
+    fn wake(&mut self, at: Duration, register: &ClientId) {
+        let Some(asked) = self.registers.get(register).filter(|asked| !asked.is_used(at)) else { return };
+        let watched = self.watched(at);
+        for door in asked.layout.sites.iter().flat_map(|site| &site.doors) {
+            if let Some(pulse) = self.pulses.get_mut(door).filter(|_| !watched.contains_key(door)) {
+                pulse.rest();
+            }
+        }
     }
 
     /// Takes one second attempt out of the register's budget, if there is one.
@@ -381,6 +404,10 @@ impl Doors {
 }
 
 impl Asked {
+    fn is_used(&self, at: Duration) -> bool {
+        self.asked.is_some_and(|last| at.saturating_sub(last) < WATCHED)
+    }
+
     /// Who leads, and under which token: what the doors that were heard of last say, the highest token counts; else the
     /// first that may lead.
     fn authority(&self, at: Duration) -> Option<(&SiteLayout, u64)> {

@@ -1,0 +1,44 @@
+//! What is known of sites: asks the doors of registers in use how they are, several times a second.
+
+use super::{Failed, Inner, Next};
+use crate::embassy::doors::PROBE_EVERY;
+use crate::embassy::{pins, probe};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How often it is looked whether there are sites, where there are none.
+const IDLE: Duration = Duration::from_secs(2);
+
+impl Inner {
+    /// Brings what is known of doors up to date, and asks each door that owes no answer how it is. Answers are noted when they
+    /// come: one that hangs makes nobody wait.
+    pub(super) async fn look_at_sites(&self) -> Result<Next, Failed> {
+        self.read_pins().await.map_err(|text| Failed { text, retry: IDLE })?;
+        let gateway = &self.gateway;
+        let (world, doors) = (gateway.world(), &gateway.embassy.doors);
+        for turned in doors.look(&world) {
+            tracing::warn!(site = turned.site, register = %turned.register, "{turned}");
+        }
+        if world.conf.continuity().is_none() {
+            return Ok(Next::After(IDLE));
+        }
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        while probes.try_join_next().is_some() {}
+        for (door, register) in doors.due(&world) {
+            let gateway = Arc::clone(gateway);
+            probes.spawn(async move { probe::ask(&gateway, door, register).await });
+        }
+        Ok(Next::After(PROBE_EVERY))
+    }
+
+    async fn read_pins(&self) -> Result<(), String> {
+        let state = self.gateway.conf.state.clone();
+        let read = tokio::task::spawn_blocking(move || pins::load(&state)).await;
+        let pins = read.map_err(|error| error.to_string())?;
+        let pins = pins.map_err(|error| format!("{error}; the earlier pins stay in force"))?;
+        if self.gateway.embassy.doors.pins.put(pins) {
+            tracing::info!("pins of sites taken over");
+        }
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! How commands end and what they say: exit codes, errors with a hint, two streams.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 /// How a command ends; the number is what the shell sees.
 ///
@@ -103,6 +103,24 @@ impl<'a> Streams<'a> {
     /// Writes one line of talk.
     pub fn talk(&mut self, line: impl fmt::Display) {
         let _ = writeln!(self.talk, "{line}");
+    }
+
+    /// Asks before what should not happen unseen; `yes` is the answer that came with the command.
+    ///
+    /// # Errors
+    /// [`Failure`] when nobody is there to agree, or somebody is and does not.
+    pub fn agreed(&mut self, question: &str, yes: bool) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            let text = format!("would {question}, and nobody is there to agree");
+            return Err(Failure::new(Exit::Usage, text).hint("add --yes"));
+        }
+        self.talk(format!("This will {question}. Type yes to do it."));
+        let mut line = String::new();
+        let _ = std::io::stdin().read_line(&mut line);
+        if line.trim() == "yes" { Ok(()) } else { Err(Failure::new(Exit::NotAllowed, "nothing was done")) }
     }
 }
 

@@ -257,3 +257,80 @@ fn what_stops_a_start_is_said_in_three_parts() {
     fs::remove_file(land.config()).unwrap();
     refused("error: cannot read HERE/tax/gateway.toml: No such file or directory (os error 2)\n hint: ", 78);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_writes_is_in_force_without_a_restart() {
+    let mut land = Land::new("services");
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api", service.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in service.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            while lines.next().is_some_and(|line| !line.is_empty()) {}
+            let path = first.split(' ').nth(1).unwrap_or_default();
+            let length = path.len();
+            let _ = write!(
+                &stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{path}"
+            );
+        }
+    });
+    let ports = land.configure(1);
+    let config = fs::read_to_string(land.config()).unwrap();
+    fs::write(land.config(), config + "[jobs]\nserver_file = \"100 ms\"\n").unwrap();
+    let (document, server) = (land.dir.join("tax/api.yaml"), land.dir.join("tax/server.toml"));
+    let describe = |path: &str| {
+        let info = "info: {title: Api, version: '1'}";
+        let paths = format!("{path}: {{get: {{parameters: [{{name: id, in: path}}], responses: {{}}}}}}");
+        fs::write(
+            &document,
+            format!("openapi: 3.0.3\n{info}\nservers: [{{url: '{url}'}}]\npaths:\n  {paths}\n"),
+        )
+        .unwrap();
+    };
+    describe("/titles/{id}");
+    land.trust_comes().await;
+    let gateway = land.run();
+    gateway.until(" ready ");
+    let command = |words: &[&str]| {
+        let (out, talk, code) = land.says(words);
+        assert_eq!(code, Some(0), "{out}{talk}");
+        gateway.until("server configuration taken over");
+        out
+    };
+    let call = |path: &str| {
+        let target = format!("/r1/DEV/GOV/M1/TAX/api{path}");
+        get(ports.clients, &target, "X-Road-Client: DEV/GOV/M1/TAX\r\n")
+    };
+    let refused = |path: &str, code: &str, why: &str| {
+        let (status, body) = call(path);
+        assert_eq!(status, 500, "{body}");
+        assert!(body.contains(code) && body.contains(why), "{body}");
+    };
+
+    let file = document.display().to_string();
+    let added = command(&["services", "add", "DEV/GOV/M1/TAX", "--openapi", &file, "--code", "api"]);
+    assert!(added.contains("\n  + GET /titles/*\n"), "{added}");
+    refused("/titles/1", "access_denied", "DEV/GOV/M1/TAX/api");
+    // A right on the endpoint, by hand.
+    let text = fs::read_to_string(&server).unwrap();
+    let right = "generated = true\nallow = [{ client = \"DEV/GOV/M1/TAX\" }]";
+    fs::write(&server, text.replace("generated = true\nallow = []", right)).unwrap();
+    gateway.until("server configuration taken over");
+    refused("/titles/1", "service_disabled", "is disabled: Out of order");
+    command(&["services", "enable", "DEV/GOV/M1/TAX/api"]);
+    assert_eq!(call("/titles/1"), (200, "/api/titles/1".to_owned()));
+    refused("/titles/1/owner", "access_denied", "");
+    refused("/titles", "access_denied", "");
+    command(&["services", "disable", "DEV/GOV/M1/TAX/api", "--notice", "Moving until Monday"]);
+    refused("/titles/1", "service_disabled", "is disabled: Moving until Monday");
+    command(&["services", "enable", "DEV/GOV/M1/TAX/api"]);
+
+    // The right goes with its endpoint, and no other comes with a new one.
+    describe("/parcels/{id}");
+    let told = command(&["services", "refresh", "DEV/GOV/M1/TAX/api", "--yes"]);
+    assert!(told.contains("\n  - GET /titles/*  1 right is lost\n"), "{told}");
+    refused("/titles/1", "access_denied", "");
+    refused("/parcels/1", "access_denied", "");
+}

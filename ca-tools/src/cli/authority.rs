@@ -15,7 +15,6 @@ use saatkond_proto::id::{MemberId, ServerId};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
 use serde_json::{Value, json};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `ca init`.
@@ -343,25 +342,10 @@ pub(super) fn revoke(arguments: &Revoke, streams: &mut Streams<'_>, now: UnixTim
     let record = record.ok_or_else(|| failure("cannot revoke", &CaError::UnknownSerial(serial.clone())))?;
     let question =
         format!("revoke {serial} ({}, {}) since {since} for ever", record.purpose.name(), record.subject);
-    agreed(&question, arguments.yes, streams)?;
+    streams.agreed(&question, arguments.yes)?;
     authority.revoke(&serial, arguments.reason, since, now).map_err(|e| failure("cannot revoke", &e))?;
     streams.talk(format!("revoked {serial}; the OCSP responder says so from now on"));
     Ok(Exit::Done)
-}
-
-/// Asks before what cannot be undone.
-fn agreed(question: &str, yes: bool, streams: &mut Streams<'_>) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(Exit::Usage, format!("would {question}, and nobody is there to agree"))
-            .hint("add --yes"));
-    }
-    streams.talk(format!("This will {question}. Type yes to do it."));
-    let mut line = String::new();
-    let _ = std::io::stdin().read_line(&mut line);
-    if line.trim() == "yes" { Ok(()) } else { Err(Failure::new(Exit::NotAllowed, "nothing was done")) }
 }
 
 pub(super) fn list(arguments: &List, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {

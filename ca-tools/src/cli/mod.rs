@@ -4,7 +4,7 @@
 
 mod authority;
 mod instance;
-mod table;
+pub mod table;
 
 use crate::exit::{Exit, Failure, Streams};
 use crate::serve::{Clock, Running, ServeError, Services};

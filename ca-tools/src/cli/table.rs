@@ -1,7 +1,8 @@
 //! Tables that people read: columns as wide as they must be, two blanks between them.
 
 /// Lays rows out; the first is the heading. Blanks at line ends are left out.
-pub(super) fn lay_out(rows: &[Vec<String>]) -> String {
+#[must_use]
+pub fn lay_out(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

@@ -1,6 +1,7 @@
-//! The commands of one gateway: `run`, `check`, `status`, `messages`.
+//! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`.
 
-use super::messages;
+use super::services::arguments::Services;
+use super::{messages, services};
 use crate::clock::Clock;
 use crate::conf::{Conf, ConfError};
 use clap::{Args, Subcommand};
@@ -21,6 +22,9 @@ pub enum Command {
     /// Look into the message log, also beside a running gateway
     #[command(subcommand)]
     Messages(Box<Messages>),
+    /// Look at what is offered, and change it in server.toml
+    #[command(subcommand)]
+    Services(Box<Services>),
 }
 
 /// Which gateway.
@@ -172,6 +176,9 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
             Messages::Export(export) => messages::export(&conf(&export.shown.of)?, &export, streams),
             Messages::Verify(shown) => messages::verify(&conf(&shown.of)?, &shown, streams),
         },
+        Command::Services(command) => {
+            services::run(&conf(services::config(&command))?, *command, streams).await
+        }
     }
 }
 

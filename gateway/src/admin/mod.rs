@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`cli`] | the commands `run`, `check`, `status` and `messages` |
+//! | [`cli`] | the commands `run`, `check`, `status`, `messages` and `services` |
 //! | [`run`] | opens, serves, drains |
 //! | [`check`] | everything that `run` would refuse |
 //! | [`health`] | the health port |
@@ -11,6 +11,7 @@
 //! | `bind` | doors that cannot be bound, and who has what they need |
 //! | `output` | what the process says on its standard error |
 //! | `messages` | looks into the message log |
+//! | [`services`] | looks at what is offered, and changes it in `server.toml` |
 //! | `words` | lengths of time, sizes and strangers' text for people |
 
 mod bind;
@@ -21,6 +22,7 @@ mod messages;
 mod output;
 pub mod report;
 pub mod run;
+pub mod services;
 pub mod status;
 mod words;
 

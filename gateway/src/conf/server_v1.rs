@@ -71,7 +71,7 @@ pub struct WrittenService {
     pub code: Spanned<String>,
     /// Its version; services of kind `soap` only. Default: none.
     pub version: Option<Spanned<String>>,
-    /// Where it answers, `http://…` or `https://…`. Required.
+    /// Where it answers, `http://…` or `https://…`; with a query in a `soap` service only. Required.
     pub url: Spanned<String>,
     /// `rest`, `openapi` or `soap`. Default: `rest`.
     #[serde(default)]
@@ -303,7 +303,7 @@ impl Check<'_> {
             return Err(self.refuse(&written.code, "code", text, None));
         }
         let url = written.url.get_ref();
-        let https = self.scheme_is_https(&written.url)?;
+        let https = self.scheme_is_https(written)?;
         let description = self.description(written)?;
         let described = match &description {
             Some(Description::Url(url)) if url.to_ascii_lowercase().starts_with("https:") => Some(url),
@@ -393,13 +393,18 @@ impl Check<'_> {
         }
     }
 
-    fn scheme_is_https(&self, url: &Spanned<String>) -> Result<bool, ConfError> {
+    fn scheme_is_https(&self, written: &WrittenService) -> Result<bool, ConfError> {
+        let url = &written.url;
         let text = url.get_ref();
         let refuse = |why: &str| self.refuse(url, "url", format!("{text:?} {why}"), None);
         let parsed: http::Uri = text.parse().map_err(|_| refuse("is no URL"))?;
         let host = parsed.host().unwrap_or_default();
-        if host.is_empty() || text.contains(['@', '?', '#']) {
-            return Err(refuse("must have a host and may have neither user, query nor fragment"));
+        // A REST call's own path and query are put behind it.
+        let may_query = matches!(written.kind, Kind::Soap);
+        if host.is_empty() || text.contains(['@', '#']) || (text.contains('?') && !may_query) {
+            return Err(refuse(
+                "must have a host and may have neither user nor fragment, and a query for SOAP only",
+            ));
         }
         match parsed.scheme_str() {
             Some("http") => Ok(false),

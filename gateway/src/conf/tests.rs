@@ -252,6 +252,7 @@ fn a_bad_server_file_is_refused_with_line_and_reason() {
         ("code = \"old\"", "code = \"LAND\"", "has LAND twice"),
         ("http://127.0.0.1:9000/api", "ftp://x", "line 10: url: \"ftp://x\" must begin with http"),
         ("http://127.0.0.1:9000/api", "http://u@x", "may have neither user"),
+        ("http://127.0.0.1:9000/api", "http://x/?a", "a query for SOAP only"),
         ("http://127.0.0.1:9000/api", "https://x", "must show a certificate of the client, which has none"),
         (
             "{ client = \"DEV/GOV/M1/TAX\" }",
@@ -328,7 +329,7 @@ fn a_description_is_a_url_or_a_file_beside_the_server_file() {
 fn versions_of_a_soap_service_are_services() {
     let soap = |version: &str| {
         let line = if version.is_empty() { String::new() } else { format!("version = \"{version}\"\n") };
-        format!("[[client.service]]\ncode = \"soap\"\nkind = \"soap\"\nurl = \"http://a/{version}\"\n{line}")
+        format!("[[client.service]]\ncode = \"soap\"\nkind = \"soap\"\nurl = \"http://a/?{version}\"\n{line}")
     };
     let text = [LAND.to_owned(), soap(""), soap("v1"), soap("v2")].concat();
     let conf = ServerConf::from_toml(&text, Path::new("server.toml"), "DEV").unwrap();
@@ -337,8 +338,8 @@ fn versions_of_a_soap_service_are_services() {
         let id = ServiceId { version: version.map(str::to_owned), ..client.service(code) };
         conf.service(&id).map(|service| service.url.clone())
     };
-    assert_eq!(named("soap", None).as_deref(), Some("http://a/"));
-    assert_eq!(named("soap", Some("v2")).as_deref(), Some("http://a/v2"));
+    assert_eq!(named("soap", None).as_deref(), Some("http://a/?"));
+    assert_eq!(named("soap", Some("v2")).as_deref(), Some("http://a/?v2"));
     assert_eq!((named("soap", Some("v3")), named("land", Some("v1"))), (None, None));
 }
 

@@ -95,6 +95,15 @@
 //! names; only then is it parsed. Every bound that a stranger can push against stands in [`saatkond_proto::limits`] with
 //! its reason.
 //!
+//! # Descriptions of services ([`saatkond_proto::message::description`], [`crate::net::description`])
+//!
+//! | X-Road 7.8 | we |
+//! |---|---|
+//! | trusts whatever TLS certificate shows up where a description is read, and follows redirects | want one of the client's, and follow none |
+//! | takes a name twice in one map of an OpenAPI document, and the last counts | refuse it: readers differ |
+//! | takes one or the other of two ports that offer an operation at two addresses | take the first, and say so |
+//! | refuses OpenAPI 3.1.1 and later | read every 3.1.x, and say so |
+//!
 //! # TLS between gateways ([`crate::net::tls`])
 //!
 //! Gateways of this kind speak TLS 1.3 with each other and nothing else. Unmodified X-Road 7 servers speak TLS 1.2 with

@@ -37,6 +37,33 @@
 //!
 //! `saatkond status --config gateway.toml` ends with 0 when ready, 1 when not, 69 when nobody answers.
 //!
+//! # Services
+//!
+//! `server.toml` is the one truth of what a gateway offers: written by hand, or by `saatkond services`
+//! (`admin/services/`), which changes it in place. Comments and order stay; the file is checked whole before it takes the
+//! old one's place, at once and durably; a running gateway takes it over within `jobs.server_file`.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `services list [WHICH…] [--json]` | lists services; of those that are named, endpoints and rights, too |
+//! | `services add CLIENT --wsdl PLACE` | adds each operation of a WSDL that is bound to SOAP over HTTP |
+//! | `services add CLIENT --openapi PLACE --code CODE` | adds a service with an endpoint for each operation of an OpenAPI 3.0 or 3.1 document |
+//! | `services add CLIENT --rest URL --code CODE` | adds a service without a description |
+//! | `services refresh [WHICH…]` | reads descriptions anew, shows what came and went, and takes it over when agreed to |
+//! | `services enable WHICH…`, `disable WHICH… --notice TEXT` | lets services serve, or tells callers why not |
+//! | `services set WHICH… --url --timeout --verify-tls --description` | changes where they answer, and how they are met |
+//! | `services remove WHICH…` | takes them out, with all rights on them |
+//!
+//! `PLACE` is a URL or a file; `WHICH` a client, a service, or a description. Over HTTPS a description's server must show
+//! one of the client's `certificates`, as for calls, unless `verify_tls` is false. What is added is disabled, and nobody has
+//! a right on it: rights are given in the file. A refresh keeps URL, time limit and rights of what remains; a new version of
+//! a SOAP service has the rights of another one of its code, as in X-Road; an endpoint that the description has no longer
+//! goes with the rights on it, one written by hand stays.
+//!
+//! What would take something away, or is doubtful in a description, is shown and asked; scripts add `--yes`. Without it and
+//! without a terminal nothing is changed, and the command ends with 2. 1: a document that is not read, or a file that
+//! somebody else changed meanwhile; 69: a description's server that does not answer; 78: a file that would be refused.
+//!
 //! # Jobs
 //!
 //! | job | what it does | how often | when it fails |

@@ -31,7 +31,7 @@ const TEXTS: [(&str, &str, &str); 10] = [
     ),
     ("serverId", "INSTANCE/CLASS/CODE/SERVER, each part percent-encoded.", r"^[^/]+/[^/]+/[^/]+/[^/]+$"),
     ("groupId", "INSTANCE/CODE of a global group.", r"^[^/]+/.+$"),
-    ("url", "http:// or https://, with a host.", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+(/[^?#@]*)?$"),
+    ("url", "http:// or https://, with a host.", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+([/?][^#@]*)?$"),
 ];
 
 /// The schema of the file that `sources` read with the struct `File`.

@@ -201,6 +201,7 @@ impl Report {
         warnings.extend(failing.map(|job| {
             format!("{} fails: {}", job.job, job.last_error.as_deref().unwrap_or("it did not say why"))
         }));
+        warnings.extend(gateway.log.warnings());
         let log = LogReport {
             records: gateway.log.len(),
             unstamped: gateway.log.unstamped(),
@@ -241,6 +242,7 @@ pub(super) fn reasons(gateway: &Gateway, world: &World, now: UnixTime, phase: Ph
     if let Err(error) = gateway.log.ready() {
         reasons.push(match error {
             LogError::Closed => LOG_FAILED.to_owned(),
+            LogError::Disk { .. } => format!("{error}; records are taken again as soon as it does"),
             other => other.to_string(),
         });
     }
@@ -249,9 +251,8 @@ pub(super) fn reasons(gateway: &Gateway, world: &World, now: UnixTime, phase: Ph
 
 /// The reason of a gateway that was told to stop.
 pub(super) const DRAINING: &str = "it was told to stop and is draining";
-/// The reason of a gateway whose log takes nothing any more.
-pub(super) const LOG_FAILED: &str =
-    "the message log takes no records since its disk failed; it is opened anew by a restart";
+/// The reason of a gateway whose log takes nothing until the process is started again.
+pub(super) const LOG_FAILED: &str = "the thread that writes the message log is gone; a restart opens it anew";
 
 fn members(world: &World) -> BTreeSet<&MemberId> {
     world.server.clients().map(|client| &client.id.member).collect()

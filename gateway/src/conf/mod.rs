@@ -209,6 +209,7 @@ impl Conf {
             ("jobs.server_file", self.jobs.server_file),
             ("jobs.ocsp_retry", self.jobs.ocsp_retry),
             ("timestamping.retry", self.timestamping.retry),
+            ("log.patience", self.log.patience),
         ];
         if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
             return Err(self.refuse(key, "is zero, expected more".to_owned(), None));

@@ -202,6 +202,9 @@ pub struct Log {
     /// Size of one file of the log. Default: `16 MiB`.
     #[serde(deserialize_with = "bytes")]
     pub segment: u64,
+    /// How long a message waits for its record to be on disk; after that it ends in `logging_failed`. Default: `30 s`.
+    #[serde(deserialize_with = "span")]
+    pub patience: Duration,
 }
 
 /// What happens to a message whose body is larger than the log keeps.
@@ -336,7 +339,12 @@ impl Default for Signing {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { body_max: 10 << 20, beyond_body_max: Beyond::Refuse, segment: 16 << 20 }
+        Self {
+            body_max: 10 << 20,
+            beyond_body_max: Beyond::Refuse,
+            segment: 16 << 20,
+            patience: Duration::from_secs(30),
+        }
     }
 }
 

@@ -25,7 +25,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps (the message log's disk failed), with the reason |
+//! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps, with the reason |
 //! | `GET /health/ready` | 200 when a call could be made now, else 503, with `reasons` |
 //! | `GET /status` | 200, all that `saatkond status` shows, as JSON |
 //!
@@ -127,8 +127,11 @@
 //!
 //! | what is seen | what it means | what to do |
 //! |---|---|---|
-//! | callers get `…logging_failed`, perhaps with the log line `no space for the next segment of the message log` | the disk of `log/` is full. Records are allocated ahead, so nothing is torn; nothing is exchanged that cannot be recorded | make space: the next message tries again by itself. Nothing in `log/` may be deleted; this version removes nothing from it either |
-//! | the same, and `message log failed; restart when the disk is well` | a write or sync failed: nobody knows what is on disk | mend the disk, restart: the log finds its own end |
+//! | `no space for the next segment of the message log`, `alarm=true`; `status` warns | the disk of `log/` is full. The next file of the log is made ahead, so there is still room for records, but for one file's worth at most | make space: it is tried each second. Nothing in `log/` may be deleted by hand |
+//! | the same, then `message log is full: records are refused`; callers get `…logging_failed`; `ready` is 503 | that room is used up. Nothing is torn; nothing is exchanged that cannot be recorded | the same. It goes on by itself, with `message log takes records again` |
+//! | `message log failed: its segment is given up`, callers get `…logging_failed` | a write or a sync failed. What was told before is on disk; what was under way was refused. Nothing is written to that file again, for a second sync may say that all is well when it is not | look after the disk. The log goes on by itself in a new file, as soon as one can be written and synced whole. No restart is needed; one does no harm |
+//! | `large body not kept: its message is refused` | there was no space for a file in `log/bodies/`, or it could not be synced | as above; small messages pass |
+//! | `the disk of the message log was slow`; `ready` is 503 while one write takes over ten seconds | the disk takes long. Messages wait for their records for `log.patience`, then end in `…logging_failed`; such a record may be on disk nevertheless | find out what else writes to this disk |
 //! | start ends with 74 and `message log is damaged` | records that were acknowledged do not hold any more | do not delete anything. Restore the file from a backup, or move `log/` away whole as evidence and begin a new one |
 //! | callers get `…global_conf_outdated` | the configuration was not renewed before it expired | `saatkond status` names the source and why. It is the instance's authority that must renew it; service returns by itself |
 //! | `…ssl_authentication_failed` for every call, `ready` says that no key serves | our authentication certificate has ended, was revoked, is not registered, or has no fresh OCSP response | `saatkond status` names which |

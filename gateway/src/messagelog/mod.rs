@@ -7,7 +7,8 @@
 //! | [`codec`] | what a record's bytes say |
 //! | `frame`, `sum` | how records lie in a segment: framed, summed, chained |
 //! | `disk`, `store` | the files: written; walked through and read |
-//! | `writer` | the one thread that writes: one sync for all that waits |
+//! | `writer`, `next` | the one thread that writes: one sync for all that waits; the file that it goes on in, made ahead |
+//! | `alarm` | what happens when the disk fails |
 //! | `bodies` | bodies too large for a record |
 //! | `index` | where each record lies: in memory for the segment that is written, else in a file beside each |
 //! | [`reader`] | looks into a log without disturbing it |
@@ -17,6 +18,7 @@
 //! Store: `log/`. Trusted for what it holds, not for what it proves: each record carries its own signature and, later, its
 //! time-stamp. Its thief reads every message; who can write to it can destroy evidence, not make any.
 
+mod alarm;
 mod bodies;
 pub mod codec;
 mod disk;
@@ -24,6 +26,7 @@ pub mod entry;
 pub mod export;
 mod frame;
 mod index;
+mod next;
 pub mod reader;
 pub mod spool;
 pub mod stamp;
@@ -40,8 +43,10 @@ pub use stamp::StampOrder;
 
 use crate::clock::Clock;
 use crate::conf::{self, Beyond};
+use alarm::Alarms;
 use disk::{Directory, Disk};
 use index::Index;
+use next::Making;
 use saatkond_proto::continuity::once::Mark;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
@@ -52,9 +57,9 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use writer::{Order, Writer};
 
@@ -77,8 +82,8 @@ struct Shared {
     policy: Policy,
     index: Arc<Index>,
     stamping: Mutex<Stamping>,
-    /// Whether the writer has given up.
-    failed: Arc<AtomicBool>,
+    alarms: Arc<Alarms>,
+    next: Arc<Making>,
     /// `None` once the log is closed.
     queue: Option<mpsc::Sender<Order>>,
     writer: Option<JoinHandle<()>>,
@@ -161,6 +166,12 @@ pub enum LogError {
     /// The writing thread is gone.
     #[error("the message log is closed")]
     Closed,
+    /// The disk takes too long.
+    #[error("the disk of the message log took longer than {} s", waited.as_secs())]
+    Slow {
+        /// How long was waited.
+        waited: Duration,
+    },
     /// A body is larger than the log keeps, and such messages are refused.
     #[error("body has {found} bytes, the message log keeps at most {allowed}")]
     BodyTooLarge {
@@ -191,6 +202,7 @@ impl From<LogError> for Fault {
             | LogError::Version { .. }
             | LogError::Damaged { .. }
             | LogError::NoRecord { .. }
+            | LogError::Slow { .. }
             | LogError::Closed => (Leaf::LoggingFailed, "the message log did not take the record".to_owned()),
         };
         Self::new(leaf, detail).because(error)
@@ -225,7 +237,7 @@ impl MessageLog {
             tracing::warn!(segment, offset = last.end.offset, "message log: torn tail dropped");
         }
         let writer = Writer::new(disk, policy.log.segment, Arc::clone(&index), last).map_err(failed)?;
-        let failed_flag = writer.failed_flag();
+        let (alarms, next) = writer.condition();
         let (queue, orders) = mpsc::channel(QUEUE_RECORDS_MAX);
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -237,7 +249,8 @@ impl MessageLog {
             policy,
             index,
             stamping: Mutex::new(Stamping::default()),
-            failed: failed_flag,
+            alarms,
+            next,
             queue: Some(queue),
             writer: Some(thread),
             _lock: lock,
@@ -295,14 +308,19 @@ impl MessageLog {
         } else {
             bodies::keep(&dir, record, body)
         };
+        self.0.alarms.body_kept(kept.as_ref().map(|_| ()));
         kept.map_err(|source| self.disk_failed(source))
     }
 
     async fn write(&self, content: &Content) -> Result<u64, LogError> {
         let (order, outcome) = Order::new(content);
         let queue = self.0.queue.as_ref().ok_or(LogError::Closed)?;
-        queue.send(order).await.map_err(|_| LogError::Closed)?;
-        let written = outcome.await.map_err(|_| LogError::Closed)?;
+        let patience = self.0.policy.log.patience;
+        let written = tokio::time::timeout(patience, async {
+            queue.send(order).await.map_err(|_| LogError::Closed)?;
+            outcome.await.map_err(|_| LogError::Closed)
+        });
+        let written = written.await.map_err(|_| LogError::Slow { waited: patience })??;
         written.map_err(|refused| self.disk_failed(refused.into()))
     }
 
@@ -315,10 +333,14 @@ impl MessageLog {
     /// # Errors
     /// [`LogError`], why it would not.
     pub fn ready(&self) -> Result<(), LogError> {
-        if self.0.failed.load(Ordering::SeqCst) {
-            return Err(LogError::Closed);
-        }
+        self.0.alarms.refusal(&self.0.dir, self.0.next.is_made())?;
         self.admit()
+    }
+
+    /// What is not well with its disk, and does not keep records out yet.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.alarms.warnings()
     }
 
     /// Looks into this log: it sees what is written, as it is written.

@@ -1,15 +1,14 @@
 //! The log: torn at every byte, on a disk that fails.
 
+mod disks;
 mod index;
 
-use super::disk::{Name, SegmentFile};
 use super::reader::Found;
 use super::*;
 use crate::testbed::TestDir;
 use bytes::Bytes;
 use saatkond_proto::id::MemberId;
 use saatkond_proto::signature::SignatureParts;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -333,147 +332,6 @@ async fn the_signature_of_a_batch_is_stored_once_in_a_segment_and_goes_with_its_
     let reader = LogReader::open(&dir.0).unwrap();
     assert!(reader.numbers().start > 8 && reader.numbers().end == 194);
     holds(&reader);
-}
-
-// --- disks that fail -----------------------------------------------------------
-
-/// A disk that can be told to fail, and that counts syncs.
-struct Failing {
-    inner: Directory,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    full: AtomicBool,
-    broken: AtomicBool,
-    held: AtomicBool,
-    syncs: AtomicUsize,
-}
-
-struct FailingFile(Box<dyn SegmentFile>, Arc<State>);
-
-fn storage_full() -> io::Error {
-    io::Error::from(io::ErrorKind::StorageFull)
-}
-
-impl Disk for Failing {
-    fn prepare(&self, len: u64) -> io::Result<()> {
-        if self.state.full.load(Ordering::SeqCst) { Err(storage_full()) } else { self.inner.prepare(len) }
-    }
-
-    fn adopt(&self, name: Name, header: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.inner.adopt(name, header)?;
-        Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
-    }
-
-    fn reopen(&self, name: Name) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.inner.reopen(name)?;
-        Ok(Box::new(FailingFile(file, Arc::clone(&self.state))))
-    }
-}
-
-impl SegmentFile for FailingFile {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.1.broken.load(Ordering::SeqCst) {
-            self.0.write_at(&bytes[..bytes.len() / 2], offset)?;
-            return Err(io::Error::other("broken"));
-        }
-        self.0.write_at(bytes, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.1.syncs.fetch_add(1, Ordering::SeqCst);
-        while self.1.held.load(Ordering::SeqCst) {
-            std::thread::yield_now();
-        }
-        self.0.sync()
-    }
-
-    fn seal(&mut self, len: u64) -> io::Result<()> {
-        self.0.seal(len)
-    }
-
-    fn settle(&mut self, from: u64, end: u64, is_torn: bool) -> io::Result<()> {
-        self.0.settle(from, end, is_torn)
-    }
-}
-
-fn failing(dir: &Path, segment: u64) -> (MessageLog, Arc<State>) {
-    let state = Arc::new(State::default());
-    let disk = Failing { inner: Directory(dir.to_owned()), state: Arc::clone(&state) };
-    (MessageLog::open_on(Arc::new(disk), dir, clock(), policy(segment)).unwrap(), state)
-}
-
-#[tokio::test]
-async fn a_full_disk_refuses_records_until_there_is_space_and_loses_none() {
-    let dir = TestDir::new("full");
-    let (log, state) = failing(&dir.0, 2048);
-    state.full.store(true, Ordering::SeqCst);
-    let mut taken = Vec::new();
-    let mut refused = 0;
-    for number in 0..60 {
-        if number == 40 {
-            state.full.store(false, Ordering::SeqCst);
-        }
-        match log.record(item(&format!("q{number}"))).await {
-            Ok(recorded) => taken.push(recorded.query.clone()),
-            Err(LogError::Disk { source, .. }) => {
-                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
-                refused += 1;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert!(refused > 20, "{refused}");
-    assert!(taken.contains(&"q59".to_owned()));
-    assert_eq!(queries(&dir.0), taken);
-    drop(log);
-    assert_eq!(open(&dir.0).len(), taken.len() as u64);
-}
-
-#[tokio::test]
-async fn after_a_failed_write_nothing_is_taken_until_the_log_is_opened_anew() {
-    let dir = TestDir::new("broken");
-    let (log, state) = failing(&dir.0, 4096);
-    log.record(item("a")).await.unwrap();
-    state.broken.store(true, Ordering::SeqCst);
-    let fault = Fault::from(log.record(item("b")).await.unwrap_err());
-    assert_eq!(fault.code, saatkond_proto::fault::Code::of(Leaf::LoggingFailed));
-    assert!(!fault.detail.contains("saatkond-broken"), "a stranger learns no path of this machine");
-    state.broken.store(false, Ordering::SeqCst);
-    assert!(log.record(item("c")).await.is_err(), "nobody knows what is on disk");
-    drop(log);
-    let log = open(&dir.0);
-    log.record(item("d")).await.unwrap();
-    assert_eq!(queries(&dir.0), ["a", "d"]);
-}
-
-#[tokio::test]
-async fn records_that_wait_share_a_sync() {
-    let dir = TestDir::new("group");
-    let (log, state) = failing(&dir.0, 1 << 20);
-    state.held.store(true, Ordering::SeqCst);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let mut calls = tokio::task::JoinSet::new();
-    for number in 0..200 {
-        let (log, asked) = (log.clone(), Arc::clone(&asked));
-        calls.spawn(async move {
-            asked.fetch_add(1, Ordering::SeqCst);
-            log.record(item(&format!("q{number}"))).await.unwrap().number()
-        });
-    }
-    // The first sync is held until every call has asked.
-    while asked.load(Ordering::SeqCst) < 200 {
-        tokio::task::yield_now().await;
-    }
-    state.held.store(false, Ordering::SeqCst);
-    let mut numbers = calls.join_all().await;
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
-    let syncs = state.syncs.load(Ordering::SeqCst);
-    assert!(syncs <= 2, "{syncs} syncs for 200 records");
-    assert_eq!(queries(&dir.0).len(), 200);
 }
 
 #[tokio::test]

@@ -1,18 +1,17 @@
 //! The one thread that writes: gathers what waits, writes it, syncs once, then tells.
 
+use super::alarm::{Alarms, Refused};
 use super::codec::{Content, Encoded};
 use super::disk::{Disk, SegmentFile};
 use super::frame::{self, End, FRAME_BYTES, HEADER_BYTES, Header, Place, Shared, Tail};
-use super::index::{Index, Note, Rows};
+use super::index::{Full, Index, Indexing, Note};
+use super::next::{Making, Next};
 use super::store::Walked;
 use super::sum::{Sum, random, sum_of};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
 /// Records that one batch may have.
@@ -28,25 +27,6 @@ pub(super) struct Order {
     shared_digest: Sum,
     note: Note,
     reply: oneshot::Sender<Result<u64, Refused>>,
-}
-
-/// Why a record was not written; every order of a batch gets its copy.
-#[derive(Debug, Clone)]
-pub(super) struct Refused {
-    kind: io::ErrorKind,
-    text: String,
-}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        Self::new(refused.kind, refused.text)
-    }
-}
-
-impl From<&io::Error> for Refused {
-    fn from(error: &io::Error) -> Self {
-        Self { kind: error.kind(), text: error.to_string() }
-    }
 }
 
 impl Order {
@@ -73,7 +53,7 @@ struct Batch {
     chain: Sum,
 }
 
-/// The writer's state. It belongs to its thread alone; only the index is shared.
+/// The writer's state. It belongs to its thread alone; only the index and what is wrong are shared.
 pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     file: Box<dyn SegmentFile>,
@@ -86,11 +66,12 @@ pub(super) struct Writer {
     lent: HashMap<Sum, u64>,
     /// Bytes of a segment.
     size: u64,
+    /// Whether nothing is written to this segment any more: nobody knows what a failed write or sync left of it.
+    is_given_up: bool,
     index: Arc<Index>,
     indexing: Indexing,
-    prepared: Option<JoinHandle<io::Result<()>>>,
-    failed: Option<Refused>,
-    failed_flag: Arc<AtomicBool>,
+    next: Next,
+    alarms: Arc<Alarms>,
 }
 
 impl Writer {
@@ -116,7 +97,9 @@ impl Writer {
                 (file, header, End { offset: HEADER_BYTES, chain, batch: 1, record: 1, tail })
             }
         };
-        let mut writer = Self {
+        let alarms = Arc::<Alarms>::default();
+        Ok(Self {
+            next: Next::start(Arc::clone(&disk), size, Arc::clone(&alarms))?,
             disk,
             file,
             header,
@@ -126,19 +109,16 @@ impl Writer {
             record: end.record,
             lent: HashMap::new(),
             size,
+            is_given_up: false,
             indexing: Indexing::start(Arc::clone(&index))?,
             index,
-            prepared: None,
-            failed: None,
-            failed_flag: Arc::default(),
-        };
-        writer.prepare_next();
-        Ok(writer)
+            alarms,
+        })
     }
 
-    /// Tells whether the writer has given up.
-    pub(super) fn failed_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.failed_flag)
+    /// What is wrong, and how far the next segment is.
+    pub(super) fn condition(&self) -> (Arc<Alarms>, Arc<Making>) {
+        (Arc::clone(&self.alarms), self.next.making())
     }
 
     /// Runs until every sender is gone and the queue is empty.
@@ -153,14 +133,14 @@ impl Writer {
             }
             self.commit(orders);
         }
-        if let Some(prepared) = self.prepared.take() {
-            let _ = prepared.join();
-        }
-        self.indexing.end();
+        self.alarms.ends();
     }
 
     fn commit(&mut self, orders: Vec<Order>) {
-        match self.write(&orders) {
+        self.alarms.begins();
+        let written = self.write(&orders);
+        self.alarms.returns();
+        match written {
             Ok(offsets) => self.tell(orders, &offsets),
             Err(refused) => {
                 for order in orders {
@@ -172,16 +152,14 @@ impl Writer {
 
     /// Writes and syncs a batch; gives where each record begins.
     fn write(&mut self, orders: &[Order]) -> Result<Vec<u64>, Refused> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
         let bytes: usize = orders.iter().map(Order::len).sum();
-        if self.at.saturating_add(bytes as u64) > self.size && self.at > HEADER_BYTES as u64 {
+        let is_full = self.at.saturating_add(bytes as u64) > self.size && self.at > HEADER_BYTES as u64;
+        if is_full || self.is_given_up {
             self.roll()?;
         }
         let Batch { out, offsets, chain } = self.lay_out(orders, bytes);
         let written = self.file.write_at(&out, self.at).and_then(|()| self.file.sync());
-        written.map_err(|error| self.fail(&error))?;
+        written.map_err(|error| self.give_up(&error))?;
         self.at += out.len() as u64;
         self.chain = chain;
         self.batch += 1;
@@ -218,13 +196,14 @@ impl Writer {
         Batch { out, offsets, chain }
     }
 
-    /// After a failed write or sync nobody knows what is on disk: nothing more is taken until the log is opened anew.
-    fn fail(&mut self, error: &io::Error) -> Refused {
-        let refused = Refused::from(error);
-        tracing::error!(%error, "message log failed; restart when the disk is well");
-        self.failed = Some(refused.clone());
-        self.failed_flag.store(true, Ordering::SeqCst);
-        refused
+    /// After a failed write or sync nobody knows what is on disk, and a second sync may say that all is well. So nothing
+    /// is written to this file any more. The next segment says where its records end; its file is made anew, so that a
+    /// disk is believed only when it has taken a whole segment and synced it.
+    fn give_up(&mut self, error: &io::Error) -> Refused {
+        self.alarms.is_given_up(self.header.segment, error);
+        self.is_given_up = true;
+        self.next.ask();
+        Refused::from(error)
     }
 
     fn tell(&mut self, orders: Vec<Order>, offsets: &[u64]) {
@@ -236,16 +215,10 @@ impl Writer {
         }
     }
 
-    /// Goes on in a new segment. Without space for it nothing is lost and the next batch tries again.
+    /// Goes on in a new segment. Without space for it nothing is lost, and the next batch tries again.
     fn roll(&mut self) -> Result<(), Refused> {
-        let ready = match self.prepared.take() {
-            Some(prepared) => prepared.join().unwrap_or_else(|_| Err(io::Error::other("preparing panicked"))),
-            None => self.disk.prepare(self.size),
-        };
-        ready.map_err(|error| {
-            tracing::error!(%error, "no space for the next segment of the message log");
-            Refused::from(&error)
-        })?;
+        let salt = random().map_err(|error| Refused::from(&error))?;
+        self.next.take().inspect_err(|why| self.alarms.is_full(why))?;
         let header = Header {
             segment: self.header.segment + 1,
             record: self.record,
@@ -253,14 +226,16 @@ impl Writer {
             before: self.at,
             unstamped: self.index.oldest_unstamped(),
             chain: self.chain,
-            salt: random().map_err(|error| Refused::from(&error))?,
+            salt,
         };
         let adopted = self.disk.adopt(header.name(), &header.to_bytes());
         let mut full = match adopted {
             Ok(file) => std::mem::replace(&mut self.file, file),
-            Err(error) => return Err(self.fail(&error)),
+            Err(error) => return Err(self.give_up(&error)),
         };
-        if let Err(error) = full.seal(self.at) {
+        if !self.is_given_up
+            && let Err(error) = full.seal(self.at)
+        {
             tracing::warn!(%error, segment = self.header.segment, "full segment not shortened");
         }
         let offset = usize::try_from(self.at).unwrap_or(usize::MAX);
@@ -271,59 +246,9 @@ impl Writer {
         self.header = header;
         self.lent.clear();
         self.at = HEADER_BYTES as u64;
-        self.prepare_next();
+        self.is_given_up = false;
+        self.alarms.goes_on(self.header.segment);
+        self.next.ask();
         Ok(())
-    }
-
-    fn prepare_next(&mut self) {
-        let (disk, size) = (Arc::clone(&self.disk), self.size);
-        let spawned = thread::Builder::new().name("log-prepare".to_owned()).spawn(move || disk.prepare(size));
-        self.prepared = spawned.ok();
-    }
-}
-
-/// The thread that makes index files of full segments.
-struct Indexing {
-    index: Arc<Index>,
-    queue: Option<SyncSender<Full>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// A full segment.
-struct Full {
-    rows: Arc<Rows>,
-    salt: [u8; 16],
-    end: End,
-}
-
-/// Full segments that may wait for their index file; of more than that it is made when somebody asks for it.
-const INDEXING_MAX: usize = 4;
-
-impl Indexing {
-    fn start(index: Arc<Index>) -> io::Result<Self> {
-        let (queue, waiting) = sync_channel::<Full>(INDEXING_MAX);
-        let of_thread = Arc::clone(&index);
-        let thread = thread::Builder::new().name("log-index".to_owned()).spawn(move || {
-            for full in waiting {
-                of_thread.make_file(&full.rows, &full.salt, &full.end);
-            }
-        })?;
-        Ok(Self { index, queue: Some(queue), thread: Some(thread) })
-    }
-
-    fn make(&self, full: Full) {
-        let name = full.rows.name();
-        let sent = self.queue.as_ref().map(|queue| queue.try_send(full));
-        if !matches!(sent, Some(Ok(()))) {
-            self.index.let_go(name);
-        }
-    }
-
-    /// Returns when all of them are made.
-    fn end(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

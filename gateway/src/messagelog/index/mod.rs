@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `rows` | what is known of the records of one segment, in memory |
 //! | `file`, `table` | the same beside a whole segment, on disk |
+//! | `making` | the thread that makes index files |
 //! | `runs` | which messages have no time-stamp, and which time-stamp covers which |
 //!
 //! In memory are the rows of the segment that is written, and the names of the others: these are asked through their
@@ -11,10 +12,12 @@
 //! those with messages that have no time-stamp.
 
 mod file;
+mod making;
 mod rows;
 mod runs;
 mod table;
 
+pub(super) use making::{Full, Indexing};
 pub(super) use rows::{Key, Note, Rows};
 
 use super::LogError;

@@ -22,6 +22,10 @@ pub const ENVELOPE_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const FAULT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a signature document: certificates and OCSP responses of a chain, base64.
 pub const SIGNATURE_BYTES_MAX: usize = 512 * 1024;
+/// Signature documents remembered as good: those of batches under way, 8–12 KB each.
+pub const SIGNATURES_KEPT_MAX: usize = 256;
+/// Signers' certificates with their OCSP responses remembered as good: those who call often, 3–6 KB each.
+pub const CREDENTIALS_KEPT_MAX: usize = 1024;
 /// Bytes of a hash chain or hash chain result: X-Road 7.8 writes about 200 for each of [`HASH_STEP_VALUES_MAX`] parts.
 pub const HASH_CHAIN_BYTES_MAX: usize = 256 * HASH_STEP_VALUES_MAX;
 /// Steps in a hash chain; a batch of 2^32 messages has 32.

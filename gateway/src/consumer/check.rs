@@ -16,7 +16,7 @@ use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::limits;
 use saatkond_proto::message::rest::{self, Request, Response};
 use saatkond_proto::message::soap::Envelope;
-use saatkond_proto::signature::{self, SignatureParts, Verified};
+use saatkond_proto::signature::{SignatureParts, Verified};
 use saatkond_proto::transport::read::{self, Expect};
 use saatkond_proto::transport::{self};
 
@@ -157,14 +157,8 @@ pub async fn check(gateway: &Gateway, world: &World, call: &Call, answer: Answer
         Message::Rest(block) => block,
         Message::Soap { envelope, .. } => envelope,
     };
-    let unverified = rest.unverified(bytes, announced).await?;
     let provider = &question.service().client;
-    let verified = signature::verify(unverified, provider, &world.conf, gateway.now()).map_err(|error| {
-        let code = error.code().under(Leaf::SignatureVerification);
-        Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
-            .at(Side::Peer)
-            .because(error)
-    })?;
+    let verified = rest.verify(bytes, announced, provider, world, gateway.now()).await?;
     let told = match (question, message) {
         (Question::Rest(request), Message::Rest(block)) => {
             Told::Rest(Box::new(rest_answer(request, attachments.first(), block)?))

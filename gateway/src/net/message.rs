@@ -9,8 +9,11 @@ use crate::world::World;
 use bytes::Bytes;
 use saatkond_proto::crypto::{DigestAlgorithm, Hasher};
 use saatkond_proto::fault::{Code, Fault, Leaf, Side, SoapFault};
-use saatkond_proto::id::MemberId;
-use saatkond_proto::signature::{self, MESSAGE, PartDigest, SignatureParts, Unverified, batch};
+use saatkond_proto::id::{ClientId, MemberId};
+use saatkond_proto::signature::{
+    self, MESSAGE, PartDigest, SignatureError, SignatureParts, Unverified, Verified, batch,
+};
+use saatkond_proto::time::UnixTime;
 use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
 use saatkond_proto::transport::write::{Part, WriteError, Writer};
 use saatkond_proto::trust::ocsp::Response;
@@ -221,26 +224,56 @@ impl<'a> Inbound<'a> {
 }
 
 impl Rest {
-    /// What is to be verified: the digests of the message and what is beside it, with the algorithm that the sender
-    /// announced and those that the signature names.
+    /// Verifies the signature: by `signer`, over the message and all that is beside it.
     ///
-    /// Seen: message-path §0.3; a hash chain is held against the announced algorithm alone.
+    /// Parts are digested with the algorithm that the sender announced, and with those that the signature names where
+    /// they are others. Seen: message-path §0.3; a hash chain is held against the announced algorithm alone.
     ///
     /// # Errors
-    /// [`Fault`] when the spool fails.
-    pub async fn unverified(&self, message: &[u8], announced: DigestAlgorithm) -> Result<Unverified, Fault> {
+    /// [`Fault`] when the spool fails, or below `signature_verification`.
+    pub async fn verify(
+        &self,
+        message: &[u8],
+        announced: DigestAlgorithm,
+        signer: &ClientId,
+        world: &World,
+        at: UnixTime,
+    ) -> Result<Verified, Fault> {
+        let mut parts = self.digests(message, self.names().map(|name| (name, announced))).await?;
+        let verdict = signature::verify(self.unverified(parts.clone()), signer, &world.conf, at);
+        let verdict = match verdict {
+            Err(SignatureError::Algorithm { .. }) => {
+                let named = signature::outline(&self.signature).map(|o| o.parts).unwrap_or_default();
+                let others: HashSet<(String, DigestAlgorithm)> =
+                    named.into_iter().map(|part| (part.name, part.algorithm)).collect();
+                let others = others.into_iter().filter(|(_, algorithm)| *algorithm != announced);
+                parts.extend(self.digests(message, others).await?);
+                signature::verify(self.unverified(parts), signer, &world.conf, at)
+            }
+            verdict => verdict,
+        };
+        verdict.map_err(|error| {
+            let code = error.code().under(Leaf::SignatureVerification);
+            Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
+                .at(Side::Peer)
+                .because(error)
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        std::iter::once(MESSAGE.to_owned()).chain((0..self.attachments.len()).map(name_of))
+    }
+
+    /// The digests of those parts that came.
+    async fn digests(
+        &self,
+        message: &[u8],
+        wanted: impl Iterator<Item = (String, DigestAlgorithm)>,
+    ) -> Result<Vec<PartDigest>, Fault> {
         let beside: HashMap<String, &Spooled> =
             self.attachments.iter().enumerate().map(|(i, a)| (name_of(i), &a.body)).collect();
-        let names = std::iter::once(MESSAGE.to_owned()).chain((0..self.attachments.len()).map(name_of));
-        let announced = names.map(|name| (name, announced));
-        // Where a signature cannot be read, its verification says so.
-        let named = signature::outline(&self.signature).map(|o| o.parts).unwrap_or_default();
-        let named = named.into_iter().map(|part| (part.name, part.algorithm));
-        let (mut parts, mut seen): (Vec<PartDigest>, HashSet<(String, DigestAlgorithm)>) = Default::default();
-        for (name, algorithm) in announced.chain(named) {
-            if !seen.insert((name.clone(), algorithm)) {
-                continue;
-            }
+        let mut parts = Vec::new();
+        for (name, algorithm) in wanted {
             let digest = match (beside.get(&name), name.as_str()) {
                 (_, MESSAGE) => algorithm.digest(message),
                 (Some(body), _) => digest_of(body, algorithm).await?,
@@ -248,12 +281,16 @@ impl Rest {
             };
             parts.push(PartDigest { name, algorithm, digest });
         }
-        Ok(Unverified {
+        Ok(parts)
+    }
+
+    fn unverified(&self, parts: Vec<PartDigest>) -> Unverified {
+        Unverified {
             parts,
             signature: self.signature.clone(),
             hash_chain_result: self.hash_chain_result.clone(),
             hash_chain: self.hash_chain.clone(),
-        })
+        }
     }
 }
 

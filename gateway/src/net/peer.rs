@@ -162,8 +162,11 @@ impl Verdicts {
         })
     }
 
-    fn insert(&self, key: [u8; 32], world: &World, from: UnixTime, until: UnixTime) {
-        self.0.insert(key, Verdict { conf: Arc::downgrade(&world.conf), from, until });
+    /// Remembers that these certificates and responses were found good, for as long as they must be.
+    fn insert(&self, key: [u8; 32], world: &World, from: UnixTime, (chain, told): (&Chain, &[Response])) {
+        if let Some(until) = ocsp::holds_until(chain, told, &world.conf.ocsp_policy()) {
+            self.0.insert(key, Verdict { conf: Arc::downgrade(&world.conf), from, until });
+        }
     }
 }
 
@@ -177,15 +180,6 @@ fn key<'a>(whom: &str, pieces: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
     add(whom.as_bytes());
     pieces.for_each(add);
     context.finish().as_ref().try_into().unwrap_or_default()
-}
-
-/// The last moment at which all of this holds.
-fn until(chain: &Chain, responses: &[Response], world: &World) -> UnixTime {
-    let policy = world.conf.ocsp_policy();
-    let certificates = chain.certificates().iter().map(|c| c.not_after());
-    let fresh = responses.iter().map(|r| r.this_update().plus(policy.freshness));
-    let next = responses.iter().filter(|_| policy.check_next_update).filter_map(Response::next_update);
-    certificates.chain(fresh).chain(next).min().unwrap_or(UnixTime::from_secs(0))
 }
 
 fn read_certificates(shown: &[Vec<u8>]) -> Result<Vec<Arc<Certificate>>, PeerError> {
@@ -235,7 +229,7 @@ pub fn judge_client(
         .collect::<Result<_, _>>()?;
     ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
     belongs(world, leaf, client)?;
-    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    gateway.net.verdicts.insert(key, world, at, (&chain, &responses));
     Ok(())
 }
 
@@ -264,7 +258,7 @@ pub async fn judge_server(
     belongs(world, leaf, client)?;
     let responses = statuses_of(gateway, world, &chain, host, at).await?;
     ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
-    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    gateway.net.verdicts.insert(key, world, at, (&chain, &responses));
     Ok(())
 }
 
@@ -295,7 +289,7 @@ pub fn judge_site_client(
         .map(|der| Response::from_der(der).map_err(PeerError::UnreadableStatus))
         .collect::<Result<_, _>>()?;
     ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
-    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    gateway.net.verdicts.insert(key, world, at, (&chain, &responses));
     Ok(server)
 }
 
@@ -324,7 +318,7 @@ pub async fn judge_site(
     let host = world.conf.server(&server).map(|s| s.address.clone()).unwrap_or_default();
     let responses = statuses_of(gateway, world, &chain, &host, at).await?;
     ocsp::check(&chain, &responses, &world.conf.all_cas(), &world.conf.ocsp_policy(), at)?;
-    gateway.net.verdicts.insert(key, world, at, until(&chain, &responses, world));
+    gateway.net.verdicts.insert(key, world, at, (&chain, &responses));
     Ok(())
 }
 

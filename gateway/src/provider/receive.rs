@@ -16,7 +16,7 @@ use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Code, Fault, Leaf, Side};
 use saatkond_proto::message::rest::Request;
 use saatkond_proto::message::soap::{Envelope, check_action};
-use saatkond_proto::signature::{self, SignatureParts, Verified};
+use saatkond_proto::signature::{SignatureParts, Verified};
 use saatkond_proto::transport::{self, read::Expect};
 
 /// Who asks whom for what. The peer that brought it was judged; nothing of the body has been taken.
@@ -216,14 +216,8 @@ pub async fn receive_rest(
 pub async fn verify(gateway: &Gateway, world: &World, whole: Whole) -> Result<Proven, Fault> {
     let Whole { permitted, rest } = whole;
     let question = permitted.question();
-    let unverified = rest.unverified(question.bytes(), permitted.announced()).await?;
-    let verified = signature::verify(unverified, question.client(), &world.conf, gateway.now());
-    let verified = verified.map_err(|error| {
-        let code = error.code().under(Leaf::SignatureVerification);
-        Fault { code, ..Fault::new(Leaf::SignatureVerification, error.to_string()) }
-            .at(Side::Peer)
-            .because(error)
-    })?;
+    let (bytes, announced) = (question.bytes(), permitted.announced());
+    let verified = rest.verify(bytes, announced, question.client(), world, gateway.now()).await?;
     if let Question::Soap(asked) = question {
         // Seen: what is wrong with the message itself is said first.
         if asked.letter.content_type.is_empty() {

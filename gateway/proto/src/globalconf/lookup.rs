@@ -8,6 +8,7 @@ use super::private::PrivateParams;
 use super::shared::{GlobalGroup, Member, MemberClass, SecurityServer, SharedParams};
 use crate::continuity::Policy;
 use crate::id::{ClientId, MemberId, ServerId};
+use crate::signature::Memory;
 use crate::time::UnixTime;
 use crate::trust::{ApprovedCa, Certificate, OcspPolicy};
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ pub struct GlobalConf {
     instances: BTreeMap<String, Arc<Picture>>,
     tsa_certificates: Vec<Arc<Certificate>>,
     policy_trouble: Option<String>,
+    memory: Memory,
 }
 
 impl GlobalConf {
@@ -117,6 +119,7 @@ impl GlobalConf {
             instances: BTreeMap::new(),
             tsa_certificates: Vec::new(),
             policy_trouble: None,
+            memory: Memory::default(),
         }
         .with(pictures))
     }
@@ -149,6 +152,12 @@ impl GlobalConf {
     #[must_use]
     pub fn changes(&self) -> Option<UnixTime> {
         self.instances.values().filter(|i| i.name != self.own.name).map(|i| i.expires).min()
+    }
+
+    /// Signatures that were found to hold under this configuration.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The own instance.

@@ -5,6 +5,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`verify()`] | from [`Unverified`] to [`Verified`], which nothing else makes |
+//! | [`Memory`] | what was found to hold, so that it is not found out again for each message of a batch |
 //! | [`prepare`], [`sign`] | one signature over one or many messages |
 //! | [`c14n`] | the one byte form of an XML element |
 //! | [`xades`] | the signature document: read by position, written byte for byte |
@@ -30,12 +31,14 @@ pub mod batch;
 pub mod c14n;
 mod error;
 mod form;
+mod memory;
 #[cfg(test)]
 mod testing;
 mod verify;
 pub mod xades;
 
 pub use error::SignatureError;
+pub use memory::Memory;
 pub use verify::{verify, verify_by};
 pub use xades::{FormError, Outline, outline, signature_value, with_timestamp};
 

@@ -163,9 +163,25 @@ impl World {
     }
 
     pub(super) fn verify_at(&self, unverified: Unverified, at: UnixTime) -> Result<Verified, SignatureError> {
+        self.verify_remembering(unverified, &super::Memory::default(), at)
+    }
+
+    /// What was found before must change nothing: the verdict is the same without a memory and with one, asked
+    /// twice.
+    pub(super) fn verify_remembering(
+        &self,
+        unverified: Unverified,
+        memory: &super::Memory,
+        at: UnixTime,
+    ) -> Result<Verified, SignatureError> {
         let authorities =
             Authorities { of_signer: &self.cas, listed: self.cas.iter().collect(), policy: POLICY };
-        super::verify_by(unverified, &self.signer, &authorities, at)
+        let alone = super::verify_by(unverified.clone(), &self.signer, &authorities, at);
+        for memory in [memory, memory] {
+            let remembering = super::verify::verify_remembering;
+            assert_eq!(remembering(unverified.clone(), &self.signer, &authorities, memory, at), alone);
+        }
+        alone
     }
 
     /// A message of one part, signed plainly by this world, with its document edited before it is signed.

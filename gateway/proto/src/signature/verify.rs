@@ -2,6 +2,7 @@
 
 use super::batch;
 use super::c14n::Method;
+use super::memory::{Credentials, Document, Memory};
 use super::xades::{Reference, Signature};
 use super::{
     Authorities, HASH_CHAIN_RESULT, MESSAGE, PartDigest, SignatureError, Unverified, Verified, form,
@@ -15,6 +16,7 @@ use crate::trust::ocsp::{self, Response, Status};
 use crate::trust::path::{self, Chain};
 use crate::xml::admit;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Checks that the signature holds at `at`, is `signer`'s, and covers every part of the message.
 ///
@@ -30,7 +32,7 @@ pub fn verify(
 ) -> Result<Verified, SignatureError> {
     let of_signer = conf.approved_cas(&signer.member.instance);
     let authorities = Authorities { of_signer, listed: conf.all_cas(), policy: conf.ocsp_policy() };
-    verify_by(unverified, signer, &authorities, at)
+    verify_remembering(unverified, signer, &authorities, conf.memory(), at)
 }
 
 /// As [`verify`], by authorities that come from elsewhere than the global configuration.
@@ -43,26 +45,65 @@ pub fn verify_by(
     authorities: &Authorities<'_>,
     at: UnixTime,
 ) -> Result<Verified, SignatureError> {
+    verify_remembering(unverified, signer, authorities, &Memory::default(), at)
+}
+
+/// `memory` holds what was found by the same authorities.
+pub(super) fn verify_remembering(
+    unverified: Unverified,
+    signer: &ClientId,
+    authorities: &Authorities<'_>,
+    memory: &Memory,
+    at: UnixTime,
+) -> Result<Verified, SignatureError> {
+    if let Some(document) = memory.document(&unverified.signature, &signer.member, at) {
+        // What the document says of itself holds; what it says of these parts is looked at.
+        let chained = chain(&document.references, &unverified)?;
+        references(&document.references, &unverified, chained, |_| Ok(true))?;
+        return Ok(document.verified(unverified));
+    }
     let text = form::readable(&unverified.signature).map_err(super::FormError::from)?;
     let document = admit(&text, limits::SIGNATURE_BYTES_MAX).map_err(super::FormError::from)?;
     let signature = Signature::read(&document)?;
-    let chained = chain(&signature, &unverified)?;
-    let path = signer_path(&signature, signer, authorities, at)?;
-    references(&signature, &unverified, chained)?;
-    value(&signature)?;
-    let status_time = status(&signature, &path, authorities, at)?;
-    let Signature { certificate, algorithm, signing_time, value: signature_value, .. } = signature;
-    let ca_name = path.ca().name.clone();
-    Ok(Verified { unverified, certificate, algorithm, status_time, signing_time, signature_value, ca_name })
+    let chained = chain(&signature.references, &unverified)?;
+    let credentials = match memory.credentials(&signature, &signer.member, at) {
+        Some(known) => {
+            itself(&signature, &unverified, chained)?;
+            known
+        }
+        None => {
+            let path = signer_path(&signature, signer, authorities, at)?;
+            itself(&signature, &unverified, chained)?;
+            let found = Arc::new(status(&signature, &path, authorities, at)?);
+            memory.keep_credentials(&signature, &signer.member, &found);
+            found
+        }
+    };
+    let document = Arc::new(Document::new(signature, credentials));
+    memory.keep_document(&unverified.signature, &signer.member, &document);
+    Ok(document.verified(unverified))
+}
+
+/// Checks that the signature covers every part and was made with the certificate's key.
+fn itself(
+    signature: &Signature<'_, '_>,
+    unverified: &Unverified,
+    chained: bool,
+) -> Result<(), SignatureError> {
+    let holds_inside = |reference: &Reference| {
+        properties_digest(signature, reference).map(|digest| digest == reference.digest)
+    };
+    references(&signature.references, unverified, chained, holds_inside)?;
+    value(signature)
 }
 
 /// Checks the hash chain if the signature is made over one; tells whether it is. A chain proves every part or fails.
-fn chain(signature: &Signature<'_, '_>, unverified: &Unverified) -> Result<bool, SignatureError> {
+fn chain(references: &[Reference], unverified: &Unverified) -> Result<bool, SignatureError> {
     if !unverified.parts.iter().any(|p| p.name == MESSAGE) {
         return Err(SignatureError::NoPart);
     }
     let result = unverified.hash_chain_result.as_deref();
-    if signature.references.iter().any(|r| r.uri == HASH_CHAIN_RESULT) {
+    if references.iter().any(|r| r.uri == HASH_CHAIN_RESULT) {
         let result = result.ok_or(SignatureError::NoChainResult)?;
         batch::verify(batch::Kind::Signature, result, unverified.hash_chain.as_deref(), &unverified.parts)?;
         return Ok(true);
@@ -94,11 +135,13 @@ fn signer_path(
     Ok(path)
 }
 
-/// Checks every reference, and that every part is covered: by a reference of its own, or by the chain.
+/// Checks every reference, and that every part is covered: by a reference of its own, or by the chain. `holds_inside`
+/// looks at those into the document.
 fn references(
-    signature: &Signature<'_, '_>,
+    references: &[Reference],
     unverified: &Unverified,
     chained: bool,
+    holds_inside: impl Fn(&Reference) -> Result<bool, SignatureError>,
 ) -> Result<(), SignatureError> {
     let mut parts = HashMap::with_capacity(unverified.parts.len());
     for part in &unverified.parts {
@@ -108,22 +151,22 @@ fn references(
     }
     let names: HashSet<&str> = unverified.parts.iter().map(|p| p.name.as_str()).collect();
     let result = unverified.hash_chain_result.as_deref();
-    let mut referred = HashSet::with_capacity(signature.references.len());
-    for reference in &signature.references {
-        if !referred.insert(reference.uri) {
-            return Err(SignatureError::Repeated(reference.uri.to_owned()));
+    let mut referred = HashSet::with_capacity(references.len());
+    for reference in references {
+        if !referred.insert(reference.uri.as_str()) {
+            return Err(SignatureError::Repeated(reference.uri.clone()));
         }
         let holds = if reference.uri.starts_with('#') {
-            properties_digest(signature, reference)? == reference.digest
+            holds_inside(reference)?
         } else if reference.transform.is_some() {
-            return Err(SignatureError::Transform(reference.uri.to_owned()));
+            return Err(SignatureError::Transform(reference.uri.clone()));
         } else if let Some(result) = result.filter(|_| reference.uri == HASH_CHAIN_RESULT) {
             reference.algorithm.digest(result) == reference.digest
         } else {
             part_of(reference, &parts, &names)?.digest == reference.digest
         };
         if !holds {
-            return Err(SignatureError::Digest(reference.uri.to_owned()));
+            return Err(SignatureError::Digest(reference.uri.clone()));
         }
     }
     if !referred.iter().any(|uri| uri.starts_with('#')) {
@@ -140,7 +183,7 @@ fn references(
 /// Digests the signed properties: a reference into the document may name nothing else.
 fn properties_digest(
     signature: &Signature<'_, '_>,
-    reference: &Reference<'_>,
+    reference: &Reference,
 ) -> Result<Vec<u8>, SignatureError> {
     let properties = signature.signed_properties;
     if properties.attribute("Id") != reference.uri.strip_prefix('#') {
@@ -155,19 +198,19 @@ fn properties_digest(
     Ok(hasher.finish())
 }
 
-fn unresolved(reference: &Reference<'_>) -> SignatureError {
-    SignatureError::Unresolved(reference.uri.to_owned())
+fn unresolved(reference: &Reference) -> SignatureError {
+    SignatureError::Unresolved(reference.uri.clone())
 }
 
 fn part_of<'u>(
-    reference: &Reference<'_>,
+    reference: &Reference,
     parts: &HashMap<(&str, crate::crypto::DigestAlgorithm), &'u PartDigest>,
     names: &HashSet<&str>,
 ) -> Result<&'u PartDigest, SignatureError> {
-    match parts.get(&(reference.uri, reference.algorithm)) {
+    match parts.get(&(reference.uri.as_str(), reference.algorithm)) {
         Some(part) => Ok(part),
-        None if names.contains(reference.uri) => {
-            Err(SignatureError::Algorithm { name: reference.uri.to_owned(), algorithm: reference.algorithm })
+        None if names.contains(reference.uri.as_str()) => {
+            Err(SignatureError::Algorithm { name: reference.uri.clone(), algorithm: reference.algorithm })
         }
         None => Err(unresolved(reference)),
     }
@@ -180,13 +223,13 @@ fn value(signature: &Signature<'_, '_>) -> Result<(), SignatureError> {
         .map_err(SignatureError::Value)
 }
 
-/// Checks that every certificate of the path has a good OCSP response; tells of when the sign certificate's is.
+/// Checks that every certificate of the path has a good OCSP response; tells what is known of the signer then.
 fn status(
     signature: &Signature<'_, '_>,
     path: &Chain,
     authorities: &Authorities<'_>,
     at: UnixTime,
-) -> Result<UnixTime, SignatureError> {
+) -> Result<Credentials, SignatureError> {
     if signature.ocsp.is_empty() {
         return Err(SignatureError::OcspForm("none".to_owned()));
     }
@@ -202,5 +245,10 @@ fn status(
         |r: &&&Response| ocsp::verify(r, leaf, issuer, &authorities.listed, &authorities.policy, at).is_ok();
     let proof = if let [only] = candidates.as_slice() { Some(only) } else { candidates.iter().find(holds) };
     let missing = || ocsp::OcspError::Missing { subject: leaf.subject_text().to_owned() };
-    proof.map(|r| r.this_update()).ok_or_else(|| SignatureError::Status(missing()))
+    Ok(Credentials {
+        status_time: proof.ok_or_else(|| SignatureError::Status(missing()))?.this_update(),
+        ca_name: path.ca().name.clone(),
+        from: at,
+        until: ocsp::holds_until(path, &responses, &authorities.policy),
+    })
 }

@@ -481,6 +481,20 @@ pub fn check(
     Ok(())
 }
 
+/// The last moment until which [`check`], having found `chain` good, must find it good again.
+///
+/// `None` where more responses came than certificates: one that does not count yet may say another thing later.
+#[must_use]
+pub fn holds_until(chain: &Chain, responses: &[Response], policy: &OcspPolicy) -> Option<UnixTime> {
+    if responses.len() != chain.certificates().len() {
+        return None;
+    }
+    let certificates = chain.certificates().iter().map(|c| c.not_after());
+    let fresh = responses.iter().map(|r| r.this_update().plus(policy.freshness));
+    let next = responses.iter().filter(|_| policy.check_next_update).filter_map(Response::next_update);
+    certificates.chain(fresh).chain(next).min()
+}
+
 /// Verifies a response in everything but its status: whose it is, who signed it, how old it is.
 ///
 /// # Errors

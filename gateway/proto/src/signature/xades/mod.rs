@@ -114,14 +114,11 @@ pub fn outline(signature: &[u8]) -> Result<Outline, FormError> {
     let text = readable(signature)?;
     let document = admit(&text, limits::SIGNATURE_BYTES_MAX)?;
     let signature = Signature::read(&document)?;
-    let is_part = |r: &&Reference<'_>| !r.uri.starts_with('#') && r.uri != super::HASH_CHAIN_RESULT;
-    let part = |r: &Reference<'_>| PartDigest {
-        name: r.uri.to_owned(),
-        algorithm: r.algorithm,
-        digest: r.digest.clone(),
-    };
+    let is_part = |r: &&Reference| !r.uri.starts_with('#') && r.uri != super::HASH_CHAIN_RESULT;
+    let part =
+        |r: &Reference| PartDigest { name: r.uri.clone(), algorithm: r.algorithm, digest: r.digest.clone() };
     Ok(Outline {
-        references: signature.references.iter().map(|r| r.uri.to_owned()).collect(),
+        references: signature.references.iter().map(|r| r.uri.clone()).collect(),
         parts: signature.references.iter().filter(is_part).map(part).collect(),
         digests: signature.references.iter().map(|r| r.digest.clone()).collect(),
         signature_value: signature.value,

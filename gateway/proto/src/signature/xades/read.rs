@@ -17,7 +17,7 @@ pub(in crate::signature) struct Signature<'a, 'i> {
     pub(in crate::signature) signed_info: Node<'a, 'i>,
     pub(in crate::signature) canonicalization: Method,
     pub(in crate::signature) algorithm: SignatureAlgorithm,
-    pub(in crate::signature) references: Vec<Reference<'a>>,
+    pub(in crate::signature) references: Vec<Reference>,
     pub(in crate::signature) value: Vec<u8>,
     pub(in crate::signature) certificate: Arc<Certificate>,
     /// The signed properties of this signature: the only ones in the document.
@@ -31,8 +31,9 @@ pub(in crate::signature) struct Signature<'a, 'i> {
 }
 
 /// What a reference says of what it names.
-pub(in crate::signature) struct Reference<'a> {
-    pub(in crate::signature) uri: &'a str,
+#[derive(Debug, Clone)]
+pub(in crate::signature) struct Reference {
+    pub(in crate::signature) uri: String,
     pub(in crate::signature) algorithm: DigestAlgorithm,
     pub(in crate::signature) digest: Vec<u8>,
     /// Whether it says that it names the signed properties.
@@ -119,14 +120,14 @@ fn signature_in<'a, 'i: 'a>(root: Node<'a, 'i>) -> Result<Node<'a, 'i>, FormErro
     Ok(signature)
 }
 
-struct SignedInfo<'a> {
+struct SignedInfo {
     canonicalization: Method,
     algorithm: SignatureAlgorithm,
-    references: Vec<Reference<'a>>,
+    references: Vec<Reference>,
 }
 
-impl<'a> SignedInfo<'a> {
-    fn read(node: Node<'a, '_>) -> Result<Self, FormError> {
+impl SignedInfo {
+    fn read(node: Node<'_, '_>) -> Result<Self, FormError> {
         let mut children = Children::of(node)?;
         let canonicalization = method(children.required(DS, "CanonicalizationMethod")?, "canonicalization")?;
         let algorithm = children.required(DS, "SignatureMethod")?;
@@ -142,15 +143,16 @@ impl<'a> SignedInfo<'a> {
     }
 }
 
-impl<'a> Reference<'a> {
-    fn read(node: Node<'a, '_>) -> Result<Self, FormError> {
+impl Reference {
+    fn read(node: Node<'_, '_>) -> Result<Self, FormError> {
         let mut children = Children::of(node)?;
         let transform = children.optional(DS, "Transforms").map(transform).transpose()?;
         let algorithm = digest_algorithm(children.required(DS, "DigestMethod")?)?;
         let digest = base64(children.required(DS, "DigestValue")?)?;
         children.end()?;
         let names_properties = node.attribute("Type") == Some(SIGNED_PROPERTIES);
-        Ok(Self { uri: attribute(node, "URI")?, algorithm, digest, names_properties, transform })
+        let uri = attribute(node, "URI")?.to_owned();
+        Ok(Self { uri, algorithm, digest, names_properties, transform })
     }
 }
 

@@ -250,6 +250,45 @@ fn as_provider_of_stock_consumers() {
     as_provider("stock-provider", 3, true, 20);
 }
 
+/// What the judge finds of one answer when it asks `service` itself; `more` are its options.
+fn asked(world: &World, service: &str, more: &[&str]) -> serde_json::Value {
+    let mut command = world.judge();
+    command.args(["--json", "consume", "--world", &world.path(""), "--to", &format!("{}:5500", world.ip(2))]);
+    command.args(["--tls13", "--service", &format!("DEV/GOV/M2/P1/{service}")]).args(more);
+    let output = command.output().expect("the judge runs");
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("the judge answers ({e}): {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn answers_of_metaservices_hold() {
+    let Some(world) = World::make("metaservices", 5, false) else { return };
+    let _trust = world.trust_services();
+    let server = "[[client]]\nid = \"DEV/GOV/M2/P1\"\nconnection = \"http\"\n\
+        [[client.service]]\ncode = \"api\"\nkind = \"openapi\"\nurl = \"http://127.0.0.1:1/\"\ndescription = \"api.yaml\"\n";
+    std::fs::create_dir_all(world.dir.join("SS2")).unwrap();
+    std::fs::write(world.dir.join("SS2/api.yaml"), "openapi: 3.0.0\nservers: [{url: http://a/b}]\n").unwrap();
+    let _gateway = world.gateway("M2", "SS2", 2, server);
+    for (service, more) in [
+        ("listMethods", &["--method", "GET"][..]),
+        ("listMethods", &["--method", "GET", "--body", "{}"]),
+        ("allowedMethods", &["--method", "GET"]),
+        ("getOpenAPI", &["--method", "GET", "--query", "serviceCode=api"]),
+        ("listMethods", &["--soap"]),
+        ("allowedMethods", &["--soap"]),
+    ] {
+        let found = asked(&world, service, more);
+        assert_eq!(found["outcome"], "accepted", "{service} {more:?}: {found}");
+    }
+    // The judge asks for no service's WSDL.
+    let found = asked(&world, "getWsdl", &["--soap"]);
+    assert_eq!(
+        (&found["outcome"], &found["code"]),
+        (&"fault".into(), &"server.serverproxy.invalid_request".into()),
+        "{found}"
+    );
+}
+
 fn as_consumer(name: &str, net: u8, stock: bool, run_at_least: usize) {
     let Some(world) = World::make(name, net, stock) else { return };
     let _trust = world.trust_services();

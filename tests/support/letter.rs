@@ -1,8 +1,9 @@
 //! A message between gateways: drafted, signed, framed; a test may spoil it at each step.
 
 use crate::federation::{Federation, Holder};
+use saatkond_proto::continuity::header::is_ours;
 use saatkond_proto::crypto::{DigestAlgorithm, EcdsaForm};
-use saatkond_proto::message::rest::{self, Headers, Request, Response};
+use saatkond_proto::message::rest::{self, Request, Response};
 use saatkond_proto::signature::{self, MESSAGE, PartDigest, PrepareError, SignatureParts, SignerMaterial};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::transport::read::{Event, Expect, ReadError, Reader};
@@ -240,8 +241,11 @@ impl Opened {
         body: Option<&[u8]>,
     ) -> Draft {
         let request = Request::from_block(self.block.clone()).unwrap();
-        let headers: Headers = lines.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let response = Response::from_service(200, "OK", &headers, &request, &self.request_hash()).unwrap();
+        let lines = lines.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let (told, headers): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| is_ours(name));
+        let (told, headers) = (told.into_iter().collect(), headers.into_iter().collect());
+        let asked = (&request, &*self.request_hash());
+        let response = Response::from_service(200, "OK", &headers, told, asked).unwrap();
         Draft {
             part: Part::RestResponse,
             statuses: Vec::new(),

@@ -149,6 +149,8 @@ leaves! {
     SignatureVerification = "signature_verification",
     /// The TLS peer is not who it must be.
     SslAuthenticationFailed = "ssl_authentication_failed",
+    /// A copy of a register is older than the reader or the register allows. Ours.
+    StalenessExceeded = "continuity.staleness_exceeded",
     /// Time-stamping has been failing for too long.
     TimestampingFailed = "timestamping_failed",
     /// A time-stamp's signer is not approved.

@@ -1,6 +1,7 @@
 //! To our information system, within its deadline.
 
 use super::authorise::Callee;
+use super::continuity::Serving;
 use super::receive::Proven;
 use crate::Gateway;
 use crate::messagelog::{Recorded, Spooled};
@@ -56,8 +57,9 @@ pub async fn forward(
     gateway: &Gateway,
     request: &Recorded<Proven>,
     callee: &Callee,
+    serving: Option<&Serving>,
 ) -> Result<Answered, Fault> {
-    let answered = deliver(gateway, request, callee).await;
+    let answered = deliver(gateway, request, callee, serving).await;
     let register = &request.permitted().question().service().client;
     gateway.embassy.registers.note(register, !answered.as_ref().is_err_and(is_unreached));
     answered
@@ -70,21 +72,28 @@ fn is_unreached(fault: &Fault) -> bool {
     fault.side == Side::Service && leaves.contains(leaf)
 }
 
-async fn deliver(gateway: &Gateway, request: &Recorded<Proven>, callee: &Callee) -> Result<Answered, Fault> {
+async fn deliver(
+    gateway: &Gateway,
+    request: &Recorded<Proven>,
+    callee: &Callee,
+    serving: Option<&Serving>,
+) -> Result<Answered, Fault> {
     let service = &callee.service;
+    let told = serving.map(Serving::to_register);
     match request.permitted().question() {
         Question::Rest(asked) => {
             let url = asked.url(&service.url);
             let body = request.attachments().first().map(|a| &a.body);
             let sent = body.filter(|_| asked.method.carries_body());
-            let headers: Vec<_> = asked.service_headers().collect();
+            let told = told.as_ref().map(|(name, value)| (*name, value.as_bytes().to_vec()));
+            let headers: Vec<_> = asked.service_headers().chain(told).collect();
             let make = |place: &Place| http_request(asked.method, place, &headers, sent);
-            let is_safe = asked.method.is_safe();
+            let is_safe = serving.map_or_else(|| asked.method.is_safe(), Serving::is_read);
             let (connection, answer) = call(gateway, callee, &url, is_safe, make).await?;
             receive(gateway, connection, answer, asked.method.name() == "HEAD", service.timeout).await
         }
         Question::Soap(asked) => {
-            let make = |place: &Place| soap_request(asked, request.attachments(), place);
+            let make = |place: &Place| soap_request(asked, request.attachments(), told.as_ref(), place);
             let answered = async {
                 asked.letter.refuse_hidden_parts(request.attachments()).await?;
                 let (connection, answer) = call(gateway, callee, &service.url, false, make).await?;
@@ -143,15 +152,19 @@ pub(super) async fn call(
 fn soap_request(
     asked: &Asked,
     attachments: &[Attachment],
+    told: Option<&(&'static str, String)>,
     place: &Place,
 ) -> Result<HttpRequest<Outgoing>, Fault> {
     let (content_type, outgoing) = asked.letter.told(attachments, Outgoing::sized())?;
     let action = rest::to_latin1(asked.action.as_deref().unwrap_or_default());
-    let request = HttpRequest::post(place.target.as_str())
+    let mut request = HttpRequest::post(place.target.as_str())
         .header(header::HOST, &place.authority)
         .header("soapaction", action)
         .header(header::ACCEPT_ENCODING, "")
         .header(header::CONTENT_TYPE, rest::to_latin1(&content_type));
+    if let Some((name, value)) = told {
+        request = request.header(*name, value);
+    }
     request.body(outgoing).map_err(message::internal)
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`receive`] | parts to spool, peer's certificate against its OCSP responses, signature |
 //! | [`mod@authorise`] | may this client call this service: Head → Permitted |
+//! | [`continuity`] | which copy of a register answers, and what is said of it |
 //! | [`mod@forward`] | to our information system, within its deadline |
 //! | [`meta`] | what is answered in its place: listMethods and its like |
 //! | [`mod@seal`] | the answer signed, recorded and sent; faults leave here too |
@@ -14,11 +15,12 @@
 //! ```compile_fail,E0308
 //! # use saatkond::{Gateway, provider::{authorise::Callee, receive::Proven}};
 //! # async fn example(gateway: &Gateway, request: Proven, callee: &Callee) {
-//! let answer = saatkond::provider::forward::forward(gateway, &request, callee).await;
+//! let answer = saatkond::provider::forward::forward(gateway, &request, callee, None).await;
 //! # }
 //! ```
 
 pub mod authorise;
+pub mod continuity;
 pub mod forward;
 pub mod meta;
 pub mod ocsp;
@@ -57,14 +59,15 @@ pub async fn answer(
     let world = gateway.world(); // one picture, kept to the end
     let (head, inbound) = receive_head(gateway, &world, asked, account).await?; // who asks whom for what, by which peer
     let permitted = authorise(&world, head)?; // Head → Permitted: only now may it fill our spool
+    let serving = continuity::course(gateway, &world, &permitted)?.served()?; // our copy of a register, or none
     let whole = receive_rest(gateway, permitted, inbound).await?;
     let proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
     let request = message::record(gateway, proven).await?; // → Recorded
     let answered = match request.permitted().called() {
-        Called::Service(callee) => forward(gateway, &request, callee).await?, // takes that and nothing else
+        Called::Service(callee) => forward(gateway, &request, callee, serving.as_ref()).await?, // takes that and nothing else
         Called::Metaservice(metaservice) => meta::answer(gateway, &world, &request, *metaservice).await?,
     };
-    seal(gateway, &world, &request, answered, account).await // sign, record, stream
+    seal(gateway, &world, &request, answered, serving.as_ref(), account).await // sign, record, stream
 }
 
 /// Serves other gateways at one door until `stop`.

@@ -1,5 +1,6 @@
 //! The answer signed, recorded and sent; faults leave here too.
 
+use super::continuity::Serving;
 use super::forward::Answered;
 use super::receive::Proven;
 use crate::Gateway;
@@ -17,7 +18,7 @@ use http::{HeaderName, HeaderValue, Response as HttpResponse, header};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf, Origin, Side, SoapFault};
 use saatkond_proto::id::{ClientId, ServiceId};
-use saatkond_proto::message::rest::{self, Request, Response};
+use saatkond_proto::message::rest::{self, Headers, Request, Response};
 use saatkond_proto::signature::SignatureParts;
 use saatkond_proto::transport::{self, write::Part};
 
@@ -89,10 +90,12 @@ pub async fn seal(
     world: &World,
     request: &Recorded<Proven>,
     answered: Answered,
+    serving: Option<&Serving>,
     account: &mut Account,
 ) -> Result<HttpResponse<Outgoing>, Fault> {
     let question = request.permitted().question();
-    let (answer, attachments) = answer(question, request.attachments(), answered)?;
+    let told = serving.map(Serving::told).unwrap_or_default();
+    let (answer, attachments) = answer(question, request.attachments(), answered, told)?;
     account.bytes = message::len(request.attachments()) + message::len(&attachments);
     let parts = message::part_digests(answer.bytes(), &attachments)?;
     let proof = message::sign(gateway, world, &question.service().client.member, parts).await?;
@@ -126,11 +129,13 @@ fn answer(
     question: &Question,
     asked_with: &[Attachment],
     answered: Answered,
+    told: Headers,
 ) -> Result<(Answer, Vec<Attachment>), Fault> {
     match (question, answered) {
         (Question::Rest(request), Answered::Rest { head, body }) => {
             let hash = request_hash(request, asked_with);
-            let response = Response::from_service(head.status, &head.reason, &head.headers, request, &hash);
+            let response =
+                Response::from_service(head.status, &head.reason, &head.headers, told, (request, &hash));
             let response = response.map_err(|error| {
                 Fault::new(Leaf::InternalError, format!("the service's answer: {error}"))
                     .at(Side::Service)

@@ -303,6 +303,12 @@ async fn registers(uttered: &mut Uttered) {
     believe(&bench.home, forbidden);
     let heard = bench.tax.ask(&Ask::get("land")).await;
     uttered.heard("a class", "server.serverproxy.continuity.class_forbidden", &heard);
+    let mut not_leading = policy(Class::Internal);
+    not_leading.sites[0].servers = vec![bench.federation.id("EMBASSY")];
+    not_leading.sites[1].servers = vec![bench.federation.id("HOME")];
+    believe(&bench.home, not_leading);
+    let heard = bench.tax.ask(&Ask::get("land")).await;
+    uttered.heard("a copy of no known age", "server.serverproxy.continuity.staleness_exceeded", &heard);
 }
 
 /// What another gateway answers wrongly; its own codes pass through.

@@ -1,11 +1,15 @@
 //! Registers with several copies: which copy may answer, what it says of itself, and what no one else may say.
 
-use saatkond_proto::continuity::{Class, Jurisdiction, Policy, Register, Role, Site as Place};
+use saatkond_proto::continuity::{
+    Access, Class, Jurisdiction, Policy, Register, Role, ServiceAccess, Site as Place, header,
+};
+use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
+use saatkond_proto::message::rest::{Method, Response};
 use saatkond_tests::federation::land;
 use saatkond_tests::site::{ASKING, answering};
-use saatkond_tests::{Answer, Ask, Asked, Federation, Service, Site};
+use saatkond_tests::{Answer, Ask, Asked, Asker, Federation, Service, Site};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The land register, of this class: HOME stands at home, EMBASSY at an embassy by agreement, both with a copy.
 pub(crate) fn policy(class: Class) -> Policy {
@@ -71,4 +75,149 @@ async fn a_register_that_may_not_be_here_is_refused_and_nothing_else() {
     assert_eq!(tax.ask(&other).await.status(), 200, "of the same server");
     believe(&embassy, policy(Class::Internal));
     assert_ne!(tax.ask(&Ask::get("land")).await.code(), refused.code());
+}
+
+/// A consumer's gateway, the embassy's, and the copy of the register behind it; home leads.
+struct Abroad {
+    tax: Site,
+    embassy: Site,
+    service: Service,
+    federation: Federation,
+}
+
+impl Abroad {
+    async fn new(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let service = Service::start(answer).await;
+        let federation = Federation::new().await;
+        let embassy = federation.open("EMBASSY", &answering(&service.url(""))).await;
+        let tax = federation.open("TAX", ASKING).await;
+        believe(&embassy, policy(Class::Internal));
+        Self { tax, embassy, service, federation }
+    }
+
+    /// How old the copy is from now on.
+    fn is_old(&self, age: Option<Duration>) {
+        self.embassy.gateway.embassy.ages.note(&land(), age, Instant::now());
+    }
+
+    /// Asks the embassy's gateway by itself, as a plain consumer would.
+    async fn told(&self, ask: &Ask) -> (String, Option<Response>) {
+        let told = Asker::of(&self.federation, "TAX").ask(&self.federation, "EMBASSY", ask).await;
+        (told.code(), told.opened().map(|opened| Response::from_block(opened.block).unwrap()))
+    }
+}
+
+/// The copy's age is read from a clock that no test winds: bounds here are far from it.
+#[tokio::test]
+async fn a_copy_answers_reads_as_long_as_it_is_fresh() {
+    let bench = Abroad::new(|_: &Asked| Answer::json("{}")).await;
+    let exceeded = "continuity.staleness_exceeded";
+    let (secs, minute) = (Duration::from_secs, Duration::from_secs(60));
+    let demand = |text: &str| Ask::get("land").line(header::MAX_STALENESS, text);
+    for (age, ask, code) in [
+        (None, Ask::get("land"), exceeded),
+        (None, demand("60"), exceeded),
+        (Some(secs(1)), Ask::get("land"), ""),
+        (Some(secs(6)), Ask::get("land"), exceeded),
+        (Some(secs(6)), demand("50"), ""),
+        (Some(secs(6)), demand("50").line("x-road-cont-max-staleness", "2"), exceeded),
+        (Some(secs(1)), demand("0.5"), exceeded),
+        (Some(minute + secs(1)), demand("3600"), exceeded),
+        (Some(secs(1)), demand("soon"), "invalid_request"),
+        (Some(secs(1)), Ask::new("OPTIONS", "land"), ""),
+    ] {
+        bench.is_old(age);
+        let asked = bench.service.asked.all().len();
+        let (found, response) = bench.told(&ask).await;
+        assert_eq!(found, code, "{age:?} {ask:?}");
+        let expected = usize::from(code.is_empty());
+        assert_eq!(bench.service.asked.all().len() - asked, expected, "{age:?} {ask:?}");
+        let Some(response) = response.filter(|_| code.is_empty()) else { continue };
+        let state = response.headers.last(header::STATE).unwrap();
+        assert_eq!(state, "HOME_ACTIVE;site=lux1;copy=STANDBY;token=0");
+        let told = header::from_seconds(response.headers.last(header::STALENESS).unwrap()).unwrap();
+        assert!(told >= age.unwrap() && told < minute, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_leads_answers_everything_and_says_so() {
+    let service = Service::start(|_: &Asked| Answer::json("{}")).await;
+    let federation = Federation::new().await;
+    let home = federation.open("HOME", &answering(&service.url(""))).await;
+    let tax = federation.open("TAX", ASKING).await;
+    believe(&home, policy(Class::Restricted));
+    let state = "HOME_ACTIVE;site=home;copy=AUTHORITY;token=0";
+    let read = tax.ask(&Ask::get("land").line(header::MAX_STALENESS, "0")).await;
+    assert_eq!(
+        (read.status(), read.line(header::STATE), read.line(header::STALENESS)),
+        (200, Some(state), Some("0"))
+    );
+    let write = tax.ask(&Ask::post("land", "{}")).await;
+    assert_eq!(
+        (write.status(), write.line(header::STATE), write.line(header::STALENESS)),
+        (200, Some(state), None)
+    );
+    let other = tax.ask(&Ask::get("land").target("/r1/DEV/GOV/M2/LAND/listMethods")).await;
+    assert_eq!((other.status(), other.line(header::STATE)), (200, None), "metaservices are no register's");
+}
+
+/// What the provider declares stands above the method.
+#[tokio::test]
+async fn a_declared_read_is_judged_as_one() {
+    let bench = Abroad::new(|_: &Asked| Answer::json("{}")).await;
+    let mut declares = policy(Class::Internal);
+    let endpoint = Endpoint { method: Some(Method::Post), path: PathGlob::new("/queries") };
+    let declared = ServiceAccess {
+        code: "land".to_owned(),
+        version: None,
+        endpoint: Some(endpoint),
+        access: Access::Read,
+    };
+    declares.registers[0].services.push(declared);
+    believe(&bench.embassy, declares);
+    bench.is_old(Some(Duration::from_secs(1)));
+    let (code, response) = bench.told(&Ask::post("land/queries", "{}")).await;
+    assert_eq!(code, "");
+    assert!(response.unwrap().headers.last(header::STALENESS).is_some());
+    bench.is_old(None);
+    let (code, _) = bench.told(&Ask::post("land/queries", "{}")).await;
+    assert_eq!(code, "continuity.staleness_exceeded");
+}
+
+/// Every name, forged from both sides: the register hears ours alone, and so does who asked.
+#[tokio::test]
+async fn nobody_else_speaks_in_our_name() {
+    let forging = |_: &Asked| {
+        let lines: Vec<(&str, &str)> = header::ALL.iter().map(|name| (*name, "forged")).collect();
+        Answer::new("200 OK", &[&lines[..], &[("X-Road-Cont-Later", "forged")]].concat(), "{}")
+    };
+    let bench = Abroad::new(forging).await;
+    bench.is_old(Some(Duration::from_secs(1)));
+    let names = header::ALL.into_iter().filter(|name| *name != header::MAX_STALENESS);
+    let ask = names
+        .fold(Ask::get("land"), |ask, name| ask.line(name, "forged").line(&name.to_uppercase(), "forged"));
+    let ask = ask.line(header::MAX_STALENESS, "50");
+    for (is_register, heard, said) in [
+        (true, vec![(header::TOKEN.to_lowercase(), "0".to_owned())], vec![header::STATE, header::STALENESS]),
+        (false, Vec::new(), Vec::new()),
+    ] {
+        if !is_register {
+            bench.embassy.believe_all(|instances| instances[0].options.continuity = None);
+        }
+        let (code, response) = bench.told(&ask).await;
+        assert_eq!(code, "");
+        let asked = bench.service.asked.all().pop().unwrap();
+        let ours = asked.lines.iter().filter(|(name, _)| header::is_ours(name));
+        let ours: Vec<_> = ours.map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
+        assert_eq!(ours, heard);
+        let response = response.unwrap();
+        let ours: Vec<_> = response.headers.iter().filter(|(name, _)| header::is_ours(name)).collect();
+        assert_eq!(ours.iter().map(|(name, _)| *name).collect::<Vec<_>>(), said);
+        assert!(ours.iter().all(|(_, value)| *value != "forged"), "{ours:?}");
+    }
+    // what was signed is kept as it came
+    let log = bench.embassy.log();
+    assert!(log.iter().any(|found| String::from_utf8_lossy(&found.message.message).contains("forged")));
+    assert_eq!(bench.tax.log().len(), 0);
 }

@@ -18,6 +18,9 @@ pub const RETRY: &str = "X-Road-Cont-Retry";
 /// To the register: the token of the authority under which it is called.
 pub const TOKEN: &str = "X-Road-Cont-Token";
 
+/// All names that are known.
+pub const ALL: [&str; 5] = [MAX_STALENESS, STATE, STALENESS, RETRY, TOKEN];
+
 /// Whether a name is one of ours, in whatever case.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {

@@ -51,8 +51,10 @@ mod tests {
         let request = Request::from_block(request.as_bytes().to_vec()).unwrap();
         let mut headers = Headers::default();
         headers.push("X-Road-Error", code);
-        headers.push(RETRY, retry);
-        Response::from_service(status, "Service Unavailable", &headers, &request, &[1; 64]).unwrap()
+        let mut told = Headers::default();
+        told.push(RETRY, retry);
+        let asked = (&request, &[1; 64][..]);
+        Response::from_service(status, "Service Unavailable", &headers, told, asked).unwrap()
     }
 
     #[test]

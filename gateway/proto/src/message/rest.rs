@@ -10,6 +10,7 @@ mod tests;
 
 pub use refusal::{error_body, error_status, header_text};
 
+use crate::continuity::header::is_ours;
 use crate::crypto::DigestAlgorithm;
 use crate::fault::{Code, Leaf};
 use crate::id::{ClientId, IdError, ServerId, ServiceId, decode_segment};
@@ -298,6 +299,13 @@ impl Headers {
         let among = |list: &[&str], name: &str| list.iter().any(|n| n.eq_ignore_ascii_case(name));
         Self(self.0.iter().filter(|(n, _)| !among(&SKIPPED, n) && !among(but, n)).cloned().collect())
     }
+
+    /// The lines of an answer that its service, or who asked, may have said: nothing in X-Road's name or in ours.
+    fn of_answer(&self) -> Self {
+        let mut kept = self.without(&OURS_IN_ANSWERS);
+        kept.0.retain(|(name, _)| !is_ours(name));
+        kept
+    }
 }
 
 impl FromIterator<(String, String)> for Headers {
@@ -392,14 +400,14 @@ impl Request {
 
     /// The headers for the service, values in ISO-8859-1: all of the block, in order.
     ///
-    /// Ours: of several `X-Road-Client` only the last, which is the one whose rights were judged: a service that
+    /// Ours: none of the names `X-Road-Cont-*`, which a service shall hear from its own gateway only; and of several `X-Road-Client` only the last, which is the one whose rights were judged: a service that
     /// reads the first would be told another's name.
     pub fn service_headers(&self) -> impl Iterator<Item = (&str, Vec<u8>)> {
         let is_client = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case(name::CLIENT);
         let mut unheard = self.headers.iter().filter(is_client).count();
         let heard = self.headers.iter().filter(move |line| {
             unheard -= usize::from(is_client(line));
-            !is_client(line) || unheard == 0
+            (!is_client(line) || unheard == 0) && !is_ours(line.0)
         });
         heard.map(|(n, v)| (n, to_latin1(v)))
     }
@@ -441,16 +449,19 @@ const OURS_IN_ANSWERS: [&str; 4] = [name::ID, name::REQUEST_HASH, name::CLIENT, 
 impl Response {
     /// Makes the answer of a service into what will be signed.
     ///
+    /// Ours: `told` is what this gateway says of the copy that answered; of such names the service's own are dropped.
+    ///
     /// # Errors
     /// [`RestError`] for a status or header that cannot stand in a block.
     pub fn from_service(
         status: u16,
         reason: &str,
         headers: &Headers,
-        request: &Request,
-        request_hash: &[u8],
+        told: Headers,
+        (request, request_hash): (&Request, &[u8]),
     ) -> Result<Self, RestError> {
-        let mut kept = headers.without(&OURS_IN_ANSWERS);
+        let mut kept = headers.of_answer();
+        kept.0.extend(told.0);
         kept.0.extend(tail(request, request_hash));
         Self::from_block(write_block(&status.to_string(), &header_text(reason), &kept))
     }
@@ -466,7 +477,7 @@ impl Response {
         request_hash: &[u8],
         content_type: &str,
     ) -> Result<Self, RestError> {
-        let mut kept = request.headers.without(&OURS_IN_ANSWERS);
+        let mut kept = request.headers.of_answer();
         kept.0.extend(tail(request, request_hash));
         kept.push("content-type", content_type);
         Self::from_block(write_block("200", "OK", &kept))

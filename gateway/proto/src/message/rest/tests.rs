@@ -1,6 +1,7 @@
 //! REST blocks, made, read and matched.
 
 use super::*;
+use crate::continuity::header;
 use crate::crypto::DigestAlgorithm::Sha512;
 use crate::fault::Origin;
 use crate::transport::testing::{self, Exchange};
@@ -248,7 +249,7 @@ fn a_bad_request_block_is_refused() {
 }
 
 fn answer(lines: &[(&str, &str)], request: &Request, hash: &[u8]) -> Response {
-    Response::from_service(200, "OK", &headers(lines), request, hash).unwrap()
+    Response::from_service(200, "OK", &headers(lines), Headers::default(), (request, hash)).unwrap()
 }
 
 #[test]
@@ -422,7 +423,8 @@ fn recorded_responses_are_made_from_what_the_service_said() {
         } else if let Some(provider) = exchange.provider_response.filter(|_| !folder.contains("gzip")) {
             let (line, headers) = head(&provider);
             let reason = line.splitn(3, ' ').nth(2).unwrap_or_default().to_owned();
-            Response::from_service(response.status, &reason, &headers, &request, &hash).unwrap()
+            Response::from_service(response.status, &reason, &headers, Headers::default(), (&request, &hash))
+                .unwrap()
         } else {
             continue;
         };
@@ -465,4 +467,31 @@ fn a_control_character_beyond_ascii_stands_in_no_target() {
         |target: &str| Request::from_information_system("GET", target, &headers, "request-id", "fallback-id");
     assert!(ask("/r1/DEV/GOV/M2/S/land?x=\u{e4}").is_ok());
     assert!(ask("/r1/DEV/GOV/M2/S/land?x=\u{9d}").is_err(), "no peer reads a block with it");
+}
+
+/// Names of ours that somebody else says: a service in its answer, a caller to a service or to a metaservice.
+#[test]
+fn nobody_speaks_in_our_name() {
+    let mut block = String::from_utf8(POST.as_bytes().to_vec()).unwrap();
+    let names = header::ALL.into_iter().chain(["x-road-cont-later", "X-ROAD-CONT-"]);
+    let forged: Vec<(String, String)> = names
+        .flat_map(|name| [name.to_owned(), name.to_lowercase()])
+        .map(|name| (name, "forged".to_owned()))
+        .collect();
+    for (name, value) in &forged {
+        block += &format!("{name}:{value}\r\n");
+    }
+    let request = Request::from_block(block.clone().into_bytes()).unwrap();
+    assert_eq!(request.block(), block.as_bytes(), "what was signed stays");
+    assert!(request.service_headers().all(|(name, _)| !is_ours(name)));
+    let mut told = Headers::default();
+    told.push(header::STATE, "ours");
+    let headers: Headers =
+        forged.iter().cloned().chain([("X-Other".to_owned(), "theirs".to_owned())]).collect();
+    let answer = Response::from_service(200, "OK", &headers, told, (&request, &[1; 64])).unwrap();
+    let ours: Vec<_> = answer.headers.iter().filter(|(name, _)| is_ours(name)).collect();
+    assert_eq!(ours, [(header::STATE, "ours")]);
+    assert_eq!(answer.headers.last("X-Other"), Some("theirs"));
+    let answer = Response::from_metaservice(&request, &[1; 64], "text/plain").unwrap();
+    assert!(answer.headers.iter().all(|(name, _)| !is_ours(name)));
 }

@@ -133,6 +133,11 @@ fn services_of_a_wsdl_are_added_disabled_and_refreshed_with_a_difference() {
         "{talk}"
     );
 
+    // The code of a REST service is no SOAP service's.
+    let (_, talk, code) = desk.says(&["add", LAND, "--rest", "http://127.0.0.1:1", "--code", "GETMAP"]);
+    assert_eq!(code, 2);
+    assert!(talk.contains("DEV/GOV/M2/LAND/getMap/v1 is there already"), "{talk}");
+
     // Rights and settings are given by hand, and stay.
     let rights = desk.file().replacen("allow = []", "allow = [{ client = \"DEV/GOV/M1/TAX\" }] # agreed", 1);
     fs::write(desk.dir.join("server.toml"), rights.replace("IS", &desk.url)).unwrap();

@@ -3,11 +3,13 @@
 use crate::federation::Holder;
 use crate::patiently;
 use crate::wire::{self, Head, Wire};
+use rustls::ClientConfig;
 use saatkond::net::tls;
 use saatkond_proto::fault::SoapFault;
 use saatkond_proto::message::rest::from_latin1;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -168,7 +170,14 @@ impl Caller {
     /// # Errors
     /// The handshake's.
     pub async fn connect_tls(to: SocketAddr, shows: Option<&Holder>) -> io::Result<Self> {
-        let config = tls::to_services(shows.map(|holder| holder.certified(&[])));
+        Self::connect_by(to, tls::to_services(shows.map(|holder| holder.certified(&[])))).await
+    }
+
+    /// Connects over HTTPS as this configuration says.
+    ///
+    /// # Errors
+    /// The handshake's.
+    pub async fn connect_by(to: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Self> {
         let name = tls::server_name(&to.ip().to_string())?;
         let tcp = TcpStream::connect(to).await?;
         Ok(Self(Wire::new(TlsConnector::from(config).connect(name, tcp).await?)))

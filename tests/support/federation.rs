@@ -12,6 +12,7 @@
 //! same two ports, as X-Road wants it.
 
 use crate::directory::Directory;
+use crate::vectors;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -307,10 +308,20 @@ impl Holder {
 
     /// A certificate that vouches for itself.
     pub fn self_signed(purpose: For, change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let pair = KeyPair::generate().unwrap();
+        Self::self_signed_by(&KeyPair::generate().unwrap(), purpose, change)
+    }
+
+    /// As [`Holder::self_signed`], with a key of the project's vectors.
+    pub fn with_stored_key(name: &str) -> Self {
+        let stored = vectors::all().remove(&format!("key/{name}")).unwrap();
+        let pair = KeyPair::try_from(stored.body.as_slice()).unwrap();
+        Self::self_signed_by(&pair, For::Tls, |_| ())
+    }
+
+    fn self_signed_by(pair: &KeyPair, purpose: For, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = params(purpose);
         change(&mut params);
-        Self::of(params.self_signed(&pair).unwrap().der(), &pair)
+        Self::of(params.self_signed(pair).unwrap().der(), pair)
     }
 
     fn of(der: &[u8], pair: &KeyPair) -> Self {

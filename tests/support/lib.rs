@@ -10,6 +10,7 @@
 //! | [`peer`] | a gateway that a test plays: as consumer's, as provider's |
 //! | [`wire`] | HTTP/1.1 read and written by hand |
 //! | [`seen`] | what a fake was told, to be waited for |
+//! | [`one_version`] | TLS of an information system that speaks one version only |
 //! | [`recorded`] | what others recorded: where it lies, HTTP taken apart |
 //! | [`vectors`] | the project's own vectors: their form, their verdicts, their making |
 //! | [`directory`] | a directory that goes with the test |
@@ -20,6 +21,7 @@ pub mod caller;
 pub mod directory;
 pub mod federation;
 pub mod letter;
+pub mod one_version;
 pub mod peer;
 pub mod recorded;
 pub mod seen;

@@ -3,6 +3,7 @@
 use crate::federation::Holder;
 use crate::seen::{Gate, Seen};
 use crate::wire::{self, Wire};
+use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use saatkond::net::tls;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -120,6 +121,14 @@ impl Service {
         answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let config = tls::from_information_systems(holder.certified(&[])).unwrap();
+        Self::start_by(config, answer).await
+    }
+
+    /// Answers over HTTPS as this configuration says.
+    pub async fn start_by(
+        config: Arc<ServerConfig>,
+        answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::on(Some(TlsAcceptor::from(config)), answer).await
     }
 

@@ -75,6 +75,11 @@ impl Federation {
         Site { gateway, jobs, clients, clients_tls, internal, directory, stopper, serving }
     }
 
+    /// Gives the gateway of a server, which is not open, this key for information systems.
+    pub fn show_inside(&self, code: &str, holder: &Holder) {
+        keep_internal(&self.place(code).keys, holder);
+    }
+
     fn gateway_toml(&self, code: &str, more: &str) -> String {
         let (place, port, ocsp_port) = (self.place(code), self.port, self.ocsp_port);
         let (id, address) = (&place.id, &place.address);
@@ -110,13 +115,20 @@ fn lay_over(table: &mut toml::Table, over: toml::Table) {
 /// The key for information systems, made when it is not there yet.
 fn internal(keys: &std::path::Path) -> Holder {
     if !keys.join("internal.key.pem").exists() {
-        Holder::self_signed(For::Tls, |_| ()).write(keys, "internal");
-        let index = keys.join("keys.toml");
-        let text = std::fs::read_to_string(&index).unwrap();
-        let entry = "\n[[key]]\nname = \"internal\"\nuse = \"internal-tls\"\n";
-        std::fs::write(&index, text + entry).unwrap();
+        keep_internal(keys, &Holder::self_signed(For::Tls, |_| ()));
     }
     Holder::read(keys, "internal")
+}
+
+/// Puts a key for information systems beside the others.
+fn keep_internal(keys: &std::path::Path, holder: &Holder) {
+    holder.write(keys, "internal");
+    let index = keys.join("keys.toml");
+    let text = std::fs::read_to_string(&index).unwrap();
+    let entry = "\n[[key]]\nname = \"internal\"\nuse = \"internal-tls\"\n";
+    if !text.contains(entry) {
+        std::fs::write(&index, text + entry).unwrap();
+    }
 }
 
 impl Site {

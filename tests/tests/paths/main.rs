@@ -22,6 +22,7 @@
 //! | `codes` | every code that a gateway may utter, uttered |
 //! | `consumer` | each check of the consumer's gateway, made to fail |
 //! | `doors` | when a call goes to another door, and when not |
+//! | `inside` | TLS with information systems: RSA and EC keys on both sides, TLS 1.2 and 1.3 |
 //! | `meta` | listClients, listMethods and their like |
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
@@ -37,6 +38,7 @@ mod consumer;
 mod doors;
 mod evidence;
 mod exchange;
+mod inside;
 mod meta;
 mod provider;
 mod rights;

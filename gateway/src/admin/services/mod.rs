@@ -139,10 +139,11 @@ impl Editing<'_, '_, '_> {
     fn are_new(&self, plan: &Plan) -> Result<(), Failure> {
         for step in &plan.steps {
             let Step::AddService(new) = step else { continue };
+            // The code of a REST service is no SOAP service's, whatever its version.
             let is_same = |id: &ServiceId| {
                 id.client == new.id.client
-                    && id.version == new.id.version
                     && id.code.eq_ignore_ascii_case(&new.id.code)
+                    && (id.version == new.id.version || new.kind != "soap")
             };
             let stays = |id: &ServiceId| {
                 !plan.steps.iter().any(|step| matches!(step, Step::RemoveService(gone, _) if gone == id))

@@ -240,12 +240,25 @@ impl Opened {
         lines: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Draft {
+        self.answer_of((200, "OK"), signer, at, lines, body)
+    }
+
+    /// As [`Opened::answer`], with this status.
+    #[must_use]
+    pub fn answer_of(
+        &self,
+        (status, reason): (u16, &str),
+        signer: &Signer,
+        at: UnixTime,
+        lines: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Draft {
         let request = Request::from_block(self.block.clone()).unwrap();
         let lines = lines.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         let (told, headers): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| is_ours(name));
         let (told, headers) = (told.into_iter().collect(), headers.into_iter().collect());
         let asked = (&request, &*self.request_hash());
-        let response = Response::from_service(200, "OK", &headers, told, asked).unwrap();
+        let response = Response::from_service(status, reason, &headers, told, asked).unwrap();
         Draft {
             part: Part::RestResponse,
             statuses: Vec::new(),

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 //------------ as the consumer's ---------------------------------------------
@@ -291,6 +291,8 @@ pub struct Door {
     pub connected: Seen<SocketAddr>,
     /// What was asked at its OCSP port.
     pub ocsp_asked: Seen<Head>,
+    /// Who asked it with a GET how it is.
+    pub asked_how: Seen<Head>,
     script: Arc<Script>,
     running: Vec<JoinHandle<()>>,
 }
@@ -309,6 +311,8 @@ pub struct Manner {
     pub behind: Vec<Arc<Certificate>>,
     /// What its OCSP port says, whole.
     pub ocsp: Vec<u8>,
+    /// What it says to a GET, whole: a plain server knows none. `None` says nothing, for as long as anybody waits.
+    pub state: Option<Vec<u8>>,
 }
 
 impl Drop for Door {
@@ -320,7 +324,9 @@ impl Drop for Door {
 impl Manner {
     /// Shows a certificate, with these answers of the OCSP port.
     fn new(shows: Holder, responses: &[Vec<u8>]) -> Self {
-        Self { greeting: Greeting::Listens, shows, behind: Vec::new(), ocsp: ocsp_answer(responses) }
+        let (ocsp, state) =
+            (ocsp_answer(responses), Some(fault_answer("server.serverproxy.invalid_http_method")));
+        Self { greeting: Greeting::Listens, shows, behind: Vec::new(), ocsp, state }
     }
 }
 
@@ -372,7 +378,8 @@ impl Door {
         let shows = federation.auth(code);
         let good = federation.good(&shows.certificate);
         let manner = Mutex::new(Manner::new(shows, &[good]));
-        let (received, connected, ocsp_asked) = (Seen::default(), Seen::default(), Seen::default());
+        let (received, connected) = (Seen::default(), Seen::default());
+        let (ocsp_asked, asked_how) = (Seen::default(), Seen::default());
         let address = federation.address(code);
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
@@ -386,13 +393,14 @@ impl Door {
             received: received.clone(),
             connected: connected.clone(),
             ocsp_asked: ocsp_asked.clone(),
+            asked_how: asked_how.clone(),
             manner,
         });
         let running = vec![
             tokio::spawn(Arc::clone(&script).gateways(listener)),
             tokio::spawn(Arc::clone(&script).ocsp(ocsp_listener)),
         ];
-        Self { received, connected, ocsp_asked, script, running }
+        Self { received, connected, ocsp_asked, asked_how, script, running }
     }
 
     /// Answers each request with a letter that `signer` signed.
@@ -434,6 +442,7 @@ struct Script {
     received: Seen<Received>,
     connected: Seen<SocketAddr>,
     ocsp_asked: Seen<Head>,
+    asked_how: Seen<Head>,
     manner: Mutex<Manner>,
 }
 
@@ -445,12 +454,13 @@ impl fmt::Debug for Script {
 
 impl Script {
     async fn gateways(self: Arc<Self>, listener: TcpListener) {
-        let number = AtomicUsize::new(0);
+        // Connections end with the door.
+        let (number, mut connections) = (AtomicUsize::new(0), JoinSet::new());
         while let Ok((stream, address)) = listener.accept().await {
             let connection = number.fetch_add(1, Ordering::Relaxed) + 1;
             self.connected.add(address);
             let script = Arc::clone(&self);
-            tokio::spawn(async move { script.gateway(stream, connection).await });
+            connections.spawn(async move { script.gateway(stream, connection).await });
         }
     }
 
@@ -479,6 +489,15 @@ impl Script {
             Greeting::Listens => {}
         }
         while let Ok(Some(head)) = wire.head().await {
+            if head.first.starts_with("GET ") {
+                self.asked_how.add(head);
+                let state = self.manner.lock().unwrap().state.clone();
+                match state {
+                    Some(state) => drop(wire.say(&state).await),
+                    None => drop(wire.has_ended().await),
+                }
+                continue;
+            }
             let Ok(body) = wire.body(head.end()).await else { return };
             let content_type = head.line("content-type").unwrap_or_default();
             let expect = match head.line("x-road-message-type") {

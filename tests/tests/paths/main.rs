@@ -27,6 +27,7 @@
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
 //! | `rights` | who may call what, and how information systems and services connect |
+//! | `routes` | which copy of a register is asked, and what happens when it does not answer |
 //! | `sites` | registers with several copies: which may answer, and what it says of itself |
 //! | `time` | what lapses and is renewed; files that change |
 //! | `soap` | SOAP messages, their attachments, and services of the other kind |
@@ -42,6 +43,7 @@ mod inside;
 mod meta;
 mod provider;
 mod rights;
+mod routes;
 mod sites;
 mod soap;
 mod spoiled;

@@ -1,0 +1,251 @@
+//! Which copy of a register is asked, and what happens when it does not answer: reads go on, writes do not.
+
+use crate::sites::{believe, policy};
+use saatkond::jobs::Job;
+use saatkond_proto::continuity::doors::{RegisterView, Trouble};
+use saatkond_proto::continuity::{Access, Class, Policy, ServiceAccess, refusal};
+use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
+use saatkond_tests::federation::land;
+use saatkond_tests::peer::http_answer;
+use saatkond_tests::site::{ASKING, answering};
+use saatkond_tests::{Answer, Ask, Door, Federation, Play, Service, Signer, Site, patiently};
+use std::time::{Duration, Instant};
+
+/// A consumer's gateway, a door at home that the test plays, a real gateway at the embassy.
+struct Bench {
+    tax: Site,
+    home: Door,
+    embassy: Site,
+    service: Service,
+    federation: Federation,
+}
+
+fn both_may_lead() -> Policy {
+    let mut policy = policy(Class::Internal);
+    policy.registers[0].succession.push("lux1".to_owned());
+    policy
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::of(both_may_lead()).await
+    }
+
+    async fn of(policy: Policy) -> Self {
+        let federation = Federation::new().await;
+        let service = Service::start(|_| Answer::new("200 OK", &[("X-From", "embassy")], "{}")).await;
+        let home = Door::answering(&federation, "HOME", b"home").await;
+        let embassy = federation.open("EMBASSY", &answering(&service.url(""))).await;
+        let tax = federation.open("TAX", ASKING).await;
+        for site in [&embassy, &tax] {
+            believe(site, policy.clone());
+        }
+        let bench = Self { tax, home, embassy, service, federation };
+        bench.copy_is_fresh();
+        bench
+    }
+
+    /// The embassy's copy is as fresh as can be.
+    fn copy_is_fresh(&self) {
+        self.embassy.gateway.embassy.ages.note(&land(), Some(Duration::ZERO), Instant::now());
+    }
+
+    async fn from(&self, ask: Ask) -> String {
+        let heard = self.tax.ask(&ask).await;
+        assert_eq!((heard.status(), heard.code()), (200, ""), "{heard:?}");
+        heard.line("x-from").map_or_else(|| heard.text(), str::to_owned)
+    }
+
+    /// What is believed of the register.
+    fn view(&self) -> RegisterView {
+        self.tax.gateway.embassy.doors.view(self.federation.now()).remove(0)
+    }
+
+    /// Lets doors be asked how they are until something is believed.
+    async fn until(&self, what: &str, believed: impl Fn(&RegisterView) -> bool) {
+        patiently(what, async {
+            while !believed(&self.view()) {
+                self.tax.run(Job::Sites).await;
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn home_is_asked_and_the_embassy_when_home_is_gone() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.from(Ask::get("land")).await, "home");
+    bench
+        .until("doors said how they are", |view| view.sites.iter().all(|s| s.doors[0].heard_ago.is_some()))
+        .await;
+    assert_eq!(bench.home.asked_how.last().first, "GET /x-road-cont/state HTTP/1.1");
+    let hint = bench.view().sites[1].doors[0].hint.clone().unwrap().1;
+    assert_eq!((hint.holder.as_str(), hint.token, hint.reads, hint.writes), ("home", 0, true, false));
+
+    drop(bench.home);
+    let Bench { tax, embassy, service, federation, .. } = bench;
+    let heard = tax.ask(&Ask::get("land")).await;
+    assert_eq!((heard.status(), heard.line("x-from")), (200, Some("embassy")), "{heard:?}");
+    // A write goes to who leads or nowhere; nothing was sent, and that is said.
+    let done = service.asked.len();
+    for _ in 0..3 {
+        let heard = tax.ask(&Ask::post("land", "{}")).await;
+        assert_eq!((heard.status(), heard.code()), (500, "server.clientproxy.network_error"), "{heard:?}");
+    }
+    let heard = tax.ask(&Ask::post("land", "{}")).await;
+    let told = heard.text();
+    assert!(told.contains("home leads the register and is not reached"), "{told}");
+    assert!(told.contains("DEV/GOV/M2/HOME is not reached") && told.contains("nothing was sent"), "{told}");
+    assert_eq!(service.asked.len(), done, "no write reached the embassy");
+    let _kept = (embassy, federation);
+}
+
+/// Home takes connections and says nothing any more, as a process that is stopped: what is under way moves, too.
+#[tokio::test]
+async fn a_read_does_not_wait_for_a_door_that_is_silent() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.from(Ask::get("land")).await, "home");
+    bench.home.plays(|_| Play::Silence);
+    bench.home.behave(|manner| manner.state = None);
+    let began = Instant::now();
+    assert_eq!(bench.from(Ask::get("land")).await, "embassy");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Whom it was handed to is not known: it is neither repeated nor called failed before that is sure.
+    assert_eq!(bench.home.received.len(), 2);
+}
+
+#[tokio::test]
+async fn a_door_at_which_reads_fail_is_left_and_tried_again() {
+    let bench = Bench::new().await;
+    bench.home.plays(|_| Play::Last(Vec::new()));
+    for _ in 0..5 {
+        assert_eq!(bench.from(Ask::get("land")).await, "embassy");
+    }
+    assert_eq!(bench.home.received.len(), 3, "three failures are enough");
+    let view = bench.view();
+    assert_eq!((view.sites[0].doors[0].reads, view.sites[0].load), (Some(Trouble::Fails), 0));
+    assert!(view.sites[0].back_in.is_some() && view.sites[0].changes == 1);
+    // Writes are counted apart, and a write that was handed over is not repeated.
+    let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
+    assert_eq!(heard.code(), "server.clientproxy.outcome_unknown", "{heard:?}");
+}
+
+/// What a door that leads not says in its signed answer, and where it sends.
+fn refuses(bench: &Bench, site: &'static str) {
+    let (signer, clock) = (Signer::of(&bench.federation, "HOME"), bench.federation.clock.clone());
+    bench.home.plays(move |received| {
+        let lines = [
+            ("X-Road-Error", "server.serverproxy.continuity.not_authority"),
+            ("X-Road-Cont-Retry", &refusal::safe_at(site)),
+        ];
+        let status = (refusal::STATUS, "Service Unavailable");
+        let answer = received.message.answer_of(status, &signer, clock.now(), &lines, Some(b"{}"));
+        Play::Letter(answer.letter())
+    });
+}
+
+#[tokio::test]
+async fn a_write_goes_once_where_a_signed_refusal_sends_it() {
+    let bench = Bench::new().await;
+    refuses(&bench, "lux1");
+    assert_eq!(bench.from(Ask::post("land", "{}")).await, "embassy");
+    assert_eq!((bench.home.received.len(), bench.service.asked.len()), (1, 1));
+    // Request, refusal, answer: all of it is kept; both doors were sent the same.
+    assert_eq!(bench.tax.log().len(), 3);
+    assert_eq!(bench.embassy.log()[0].message.message, bench.home.received.last().message.block);
+}
+
+#[tokio::test]
+async fn a_refusal_that_sends_nowhere_is_the_answer() {
+    for site in ["home", "elsewhere"] {
+        let bench = Bench::new().await;
+        refuses(&bench, site);
+        let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
+        assert_eq!(heard.status(), 503, "{heard:?}");
+        assert_eq!(heard.line("x-road-error"), Some("server.serverproxy.continuity.not_authority"));
+        assert!(bench.service.asked.is_empty(), "{site}");
+    }
+    // A site that may not lead is not believed, whoever names it.
+    let bench = Bench::of(policy(Class::Internal)).await;
+    refuses(&bench, "lux1");
+    assert_eq!(bench.tax.ask(&Ask::post("land", "{}")).await.status(), 503);
+    assert!(bench.service.asked.is_empty());
+}
+
+/// The same words in a fault are nobody's: a fault is not signed.
+#[tokio::test]
+async fn a_write_does_not_go_on_for_an_unsigned_word() {
+    let bench = Bench::new().await;
+    let fault = saatkond_tests::peer::fault_answer("server.serverproxy.continuity.not_authority");
+    bench.home.plays(move |_| Play::Bytes(fault.clone()));
+    let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
+    assert_eq!((heard.status(), heard.code()), (500, "server.serverproxy.continuity.not_authority"));
+    assert!(bench.service.asked.is_empty());
+}
+
+/// Who leads is told by the doors themselves, and the highest token counts.
+#[tokio::test]
+async fn writes_follow_who_says_that_it_leads() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.from(Ask::post("land", "{}")).await, "home");
+    let state = |holder: &str, token: u64| {
+        let register = serde_json::json!({ "id": land().to_string(), "holder": holder, "token": token,
+            "staleness_ms": 0, "reads": true, "writes": true });
+        let state = serde_json::json!({ "site": "home", "registers": [register] }).to_string();
+        Some(http_answer("200 OK", &[("Content-Type", "application/json")], state.as_bytes()))
+    };
+    bench.home.behave(|manner| manner.state = state("lux1", 3));
+    bench.until("home says who leads", |v| v.authority == Some(("lux1".to_owned(), 3))).await;
+    assert_eq!(bench.from(Ask::post("land", "{}")).await, "embassy");
+    // Who claims it for a site that may not lead is not heard.
+    bench.home.behave(|manner| manner.state = state("cloud", 9));
+    let known = bench.home.asked_how.len();
+    bench.until("home said something else", |_| bench.home.asked_how.len() > known + 1).await;
+    bench.until("and is not believed", |v| v.authority == Some(("home".to_owned(), 0))).await;
+}
+
+#[tokio::test]
+async fn a_get_that_is_declared_a_write_is_treated_as_one() {
+    let mut policy = both_may_lead();
+    let endpoint = Some(Endpoint { method: None, path: PathGlob::new("/take/**") });
+    policy.registers[0].services =
+        vec![ServiceAccess { code: "land".to_owned(), version: None, endpoint, access: Access::Write }];
+    let bench = Bench::of(policy).await;
+    bench.home.plays(|_| Play::Last(Vec::new()));
+    let heard = bench.tax.ask(&Ask::get("land/take/1")).await;
+    assert_eq!(heard.code(), "server.clientproxy.outcome_unknown", "{heard:?}");
+    assert!(bench.service.asked.is_empty());
+    assert_eq!(bench.from(Ask::get("land/look/1")).await, "embassy");
+}
+
+#[tokio::test]
+async fn a_share_of_the_reads_goes_to_the_embassy_and_a_pin_sends_all() {
+    let mut policy = both_may_lead();
+    policy.registers[0].read_shares = vec![("home".to_owned(), 80), ("lux1".to_owned(), 20)];
+    let bench = Bench::of(policy).await;
+    for _ in 0..10 {
+        bench.from(Ask::get("land")).await;
+    }
+    assert_eq!((bench.home.received.len(), bench.service.asked.len()), (8, 2));
+    std::fs::write(
+        bench.tax.directory().join("pins.toml"),
+        "version = 1\n[[pin]]\nprovider = \"DEV/GOV/M2\"\nsite = \"lux1\"\nuntil = \"2026-01-02T03:05:00Z\"\n",
+    )
+    .unwrap();
+    bench.until("the pin is in force", |view| view.sites[1].load == 1000).await;
+    assert_eq!(bench.from(Ask::get("land")).await, "embassy");
+    assert_eq!(bench.from(Ask::post("land", "{}")).await, "home", "a pin moves no write");
+    bench.federation.clock.advance(Duration::from_secs(60));
+    assert_eq!(bench.view().sites[1].load, 200);
+}
+
+/// Who names a server is brought there and nowhere else.
+#[tokio::test]
+async fn a_server_that_is_named_is_asked_alone() {
+    let bench = Bench::new().await;
+    let named = |server: &str, method: &str| Ask::new(method, "land").line("X-Road-Security-Server", server);
+    assert_eq!(bench.from(named("DEV/GOV/M2/EMBASSY", "GET")).await, "embassy");
+    assert_eq!(bench.from(named("DEV/GOV/M2/HOME", "GET")).await, "home");
+}

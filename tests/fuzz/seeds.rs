@@ -11,6 +11,14 @@ use std::path::{Path, PathBuf};
 /// Larger ones make a fuzzer slow and find nothing that smaller ones do not.
 const BYTES_MAX: usize = 48 * 1024;
 
+/// A SOAP request.
+const ENVELOPE: &str = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' \
+    xmlns:x='http://x-road.eu/xsd/xroad.xsd' xmlns:i='http://x-road.eu/xsd/identifiers'><s:Header>\n\
+    <x:client i:objectType='MEMBER'><i:xRoadInstance>D</i:xRoadInstance><i:memberClass>G</i:memberClass>\
+    <i:memberCode>1</i:memberCode></x:client>\n<x:service i:objectType='SERVICE'><i:xRoadInstance>D</i:xRoadInstance>\
+    <i:memberClass>G</i:memberClass><i:memberCode>2</i:memberCode><i:serviceCode>get</i:serviceCode></x:service>\
+    <x:id>1</x:id><x:protocolVersion>4.0</x:protocolVersion></s:Header><s:Body><get/></s:Body></s:Envelope>";
+
 struct Seeds(PathBuf);
 
 impl Seeds {
@@ -27,6 +35,11 @@ impl Seeds {
     /// A message for the target `multipart`: piece size, what it is, content type, body.
     fn message(&self, kind: u8, content_type: &str, body: &[u8]) {
         self.add("multipart", &[&[61, 4 | kind], content_type.as_bytes(), b"\n", body].concat());
+    }
+
+    /// A document for the target `envelope`: its content type, then its bytes.
+    fn envelope(&self, bytes: &[u8]) {
+        self.add("envelope", &[b"text/xml; charset=UTF-8\n", bytes].concat());
     }
 
     /// A block for the target `information_system`: its lines.
@@ -59,6 +72,7 @@ fn main() {
     }
     let fault = SoapFault::new("server.serverproxy.io_error", "it broke <here>", Some("1234".to_owned()));
     seeds.add("fault", fault.to_xml().as_bytes());
+    seeds.envelope(ENVELOPE.as_bytes());
     if let Some(folder) = recorded::folder() {
         for path in recorded::files(&folder) {
             others(&seeds, &path);
@@ -148,6 +162,9 @@ fn others(seeds: &Seeds, path: &Path) {
             targets.iter().for_each(|target| seeds.add(target, &bytes));
         }
     }
+    if has(":Envelope") {
+        seeds.envelope(&bytes);
+    }
     if name.ends_with(".der") || name.ends_with(".tst") {
         seeds.add("timestamp", &bytes);
     }
@@ -170,7 +187,10 @@ fn spoken(seeds: &Seeds, file: &str, message: &Http) {
         "application/timestamp-query" | "application/timestamp-reply" => {
             seeds.add("timestamp", &message.body)
         }
-        kind if kind.starts_with("text/xml") => seeds.add("fault", &message.body),
+        kind if kind.starts_with("text/xml") => {
+            seeds.add("fault", &message.body);
+            seeds.envelope(&message.body);
+        }
         kind if kind.starts_with("multipart/") => {
             let is_rest = place(&message.body, b"x-road-rest-re").is_some();
             let kind = if is_request { 0 } else { 2 } + u8::from(!is_rest);
@@ -206,6 +226,7 @@ fn parts(seeds: &Seeds, content_type: &str, body: &[u8]) {
         } else if kind.contains("text/xml") {
             seeds.add("fault", content);
             seeds.add("container", content);
+            seeds.envelope(content);
         }
         rest = after.get(2..).unwrap_or_default();
     }

@@ -135,6 +135,8 @@ leaves! {
     OutcomeUnknown = "outcome_unknown",
     /// A server or service could not be reached.
     NetworkError = "network_error",
+    /// Nothing of what was asked for is there.
+    NotFound = "not_found",
     /// No time-stamping service is configured.
     NoTimestampingProviderFound = "no_timestamping_provider_found",
     /// The service is switched off.

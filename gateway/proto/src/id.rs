@@ -260,6 +260,21 @@ fn stands_for_itself(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@:".contains(&byte)
 }
 
+/// A name as it stands in names of files and folders: as in a form (`application/x-www-form-urlencoded`), as Java's
+/// `URLEncoder` writes it.
+#[must_use]
+pub fn form_encoded(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b if b.is_ascii_alphanumeric() || b".-*_".contains(&b) => out.push(char::from(b)),
+            b => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}
+
 /// Percent-encodes one path segment, upper-case hexadecimal, UTF-8.
 #[must_use]
 pub fn encode_segment(segment: &str) -> String {

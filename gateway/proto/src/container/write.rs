@@ -4,6 +4,7 @@
 
 use super::zip::{Level, Writer};
 use super::{COMMENT, ContainerError, MEDIA_TYPE, entry, manifest};
+use crate::id::form_encoded;
 use crate::limits;
 use crate::time::UnixTime;
 use std::io::{Read, Write};
@@ -80,22 +81,11 @@ const QUERY_ID_BYTES_MAX: usize = 226;
 
 /// The name of a container, in archives and for those who download it.
 ///
-/// The message id is escaped as in a form (`application/x-www-form-urlencoded`), the record's number is in base 32.
-/// Seen: message-path §6.6.
+/// The message id is escaped, the record's number is in base 32. Seen: message-path §6.6.
 #[must_use]
 pub fn entry_name(query_id: &str, is_response: bool, record: u64) -> String {
-    let mut name = String::with_capacity(QUERY_ID_BYTES_MAX + 29);
-    for byte in query_id.bytes() {
-        match byte {
-            b' ' => name.push('+'),
-            b if b.is_ascii_alphanumeric() || b".-*_".contains(&b) => name.push(char::from(b)),
-            b => name.push_str(&format!("%{b:02X}")),
-        }
-        if name.len() >= QUERY_ID_BYTES_MAX {
-            name.truncate(QUERY_ID_BYTES_MAX);
-            break;
-        }
-    }
+    let mut name = form_encoded(query_id);
+    name.truncate(QUERY_ID_BYTES_MAX);
     name.push_str(if is_response { "-response-" } else { "-request-" });
     name.push_str(&base32(record));
     name.push_str(".asice");

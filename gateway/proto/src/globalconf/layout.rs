@@ -9,6 +9,7 @@ use super::options::Options;
 use super::private::PrivateParams;
 use super::shared::SharedParams;
 use super::{VERSION_MAX, VERSION_MIN};
+use crate::id::form_encoded;
 use crate::time::UnixTime;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,18 +43,10 @@ pub const PRIVATE: &str = "private-params.xml";
 /// What a part's file name ends in for its metadata.
 pub const METADATA: &str = ".metadata";
 
-/// The name of an instance's folder: form-encoded, as Java's `URLEncoder` does it.
+/// The name of an instance's folder.
 #[must_use]
 pub fn folder(instance: &str) -> String {
-    let mut name = String::with_capacity(instance.len());
-    for byte in instance.bytes() {
-        match byte {
-            b' ' => name.push('+'),
-            b if b.is_ascii_alphanumeric() || b".-*_".contains(&b) => name.push(char::from(b)),
-            b => name.push_str(&format!("%{b:02X}")),
-        }
-    }
-    name
+    form_encoded(instance)
 }
 
 /// Where a part is stored: `<folder>/<file>`.

@@ -16,7 +16,7 @@ pub mod read;
 pub mod write;
 
 pub use read::{Archive, Entry};
-pub use write::{Level, Writer};
+pub use write::{EntryWriter, Level, Writer};
 
 /// The local header's signature. Spec: APPNOTE 4.3.7.
 const LOCAL: u32 = 0x0403_4b50;
@@ -105,8 +105,9 @@ pub enum ZipError {
 }
 
 impl From<std::io::Error> for ZipError {
+    /// An error that a writer of ours passed on stays what it was.
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error.to_string())
+        error.downcast().unwrap_or_else(|error| Self::Io(error.to_string()))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::time::UnixTime;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// How hard to deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,36 @@ impl<W: Write> Writer<W> {
     /// [`ZipError::Io`] for what reader or sink say, [`ZipError::Bound`] for more bytes than a zip file takes
     /// without its 64-bit forms, [`ZipError::Name`] and [`ZipError::Twice`] for a name that would not be read.
     pub fn entry(&mut self, name: &str, modified: UnixTime, mut content: impl Read) -> Result<(), ZipError> {
+        self.entry_by(name, modified, |entry| {
+            let mut piece = vec![0; PIECE_BYTES];
+            loop {
+                let length = read_some(&mut content, &mut piece)?;
+                if length == 0 {
+                    return Ok(());
+                }
+                entry.take(piece.get(..length).unwrap_or_default())?;
+            }
+        })
+    }
+
+    /// Writes an entry of whatever `write` writes into it.
+    ///
+    /// # Errors
+    /// As [`Writer::entry`], and what `write` says.
+    pub fn entry_by<E: From<ZipError>>(
+        &mut self,
+        name: &str,
+        modified: UnixTime,
+        write: impl FnOnce(&mut EntryWriter<'_, W>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (at, common) = self.begin(name, modified)?;
+        let mut entry = EntryWriter::new(self);
+        write(&mut entry)?;
+        let sums = entry.finish()?;
+        Ok(self.end(at, &common, sums)?)
+    }
+
+    fn begin(&mut self, name: &str, modified: UnixTime) -> Result<(u32, Common), ZipError> {
         super::read::check_name(name)?;
         if !self.names.insert(name.to_ascii_lowercase()) {
             return Err(ZipError::Twice(name.to_owned()));
@@ -56,7 +86,11 @@ impl<W: Write> Writer<W> {
         self.put(&LOCAL.to_le_bytes())?;
         self.put(&common.header(0, 0, 0))?;
         self.put(&common.tail)?;
-        let (crc, compressed, size) = self.deflate(&mut content)?;
+        Ok((at, common))
+    }
+
+    fn end(&mut self, at: u32, common: &Common, sums: (u32, u32, u32)) -> Result<(), ZipError> {
+        let (crc, compressed, size) = sums;
         self.put(&DESCRIPTOR.to_le_bytes())?;
         for value in [crc, compressed, size] {
             self.put(&value.to_le_bytes())?;
@@ -103,41 +137,65 @@ impl<W: Write> Writer<W> {
         self.written += bytes.len() as u64;
         Ok(())
     }
+}
 
-    /// Deflates all of `content`; tells its checksum, deflated size and size.
-    fn deflate(&mut self, content: &mut impl Read) -> Result<(u32, u32, u32), ZipError> {
-        let level = match self.level {
+/// Takes the content of one entry, deflates it and sums it up.
+#[derive(Debug)]
+pub struct EntryWriter<'a, W: Write> {
+    zip: &'a mut Writer<W>,
+    deflater: Compress,
+    crc: Crc,
+    size: u64,
+    out: Vec<u8>,
+}
+
+impl<'a, W: Write> EntryWriter<'a, W> {
+    fn new(zip: &'a mut Writer<W>) -> Self {
+        let level = match zip.level {
             Level::Stored => Compression::none(),
             Level::Usual => Compression::default(),
         };
-        let mut deflater = Compress::new(level, false);
-        let (mut crc, mut size) = (Crc::new(), 0u64);
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut out = Vec::with_capacity(PIECE_BYTES);
-        loop {
-            let length = read_some(content, &mut piece)?;
-            let mut input = piece.get(..length).unwrap_or_default();
-            crc.update(input);
-            size += input.len() as u64;
-            fits_u32("bytes in an entry", size)?;
-            let flush = if length == 0 { FlushCompress::Finish } else { FlushCompress::None };
-            loop {
-                let before = deflater.total_in();
-                out.clear();
-                let status = deflater.compress_vec(input, &mut out, flush).map_err(std::io::Error::other)?;
-                let taken = usize::try_from(deflater.total_in() - before).unwrap_or(usize::MAX);
-                input = input.get(taken..).unwrap_or_default();
-                self.put(&out)?;
-                let done = if length == 0 { status == Status::StreamEnd } else { input.is_empty() };
-                if done {
-                    break;
-                }
-            }
-            if length == 0 {
-                let compressed = fits_u32("bytes in an entry", deflater.total_out())?;
-                return Ok((crc.sum(), compressed, fits_u32("bytes in an entry", size)?));
-            }
+        let (deflater, out) = (Compress::new(level, false), Vec::with_capacity(PIECE_BYTES));
+        Self { zip, deflater, crc: Crc::new(), size: 0, out }
+    }
+
+    fn take(&mut self, mut content: &[u8]) -> Result<(), ZipError> {
+        self.crc.update(content);
+        self.size += content.len() as u64;
+        fits_u32("bytes in an entry", self.size)?;
+        while !content.is_empty() {
+            let (taken, _) = self.deflate(content, FlushCompress::None)?;
+            content = content.get(taken..).unwrap_or_default();
         }
+        Ok(())
+    }
+
+    /// One round of the deflater; tells how much it took, and what it says.
+    fn deflate(&mut self, content: &[u8], flush: FlushCompress) -> Result<(usize, Status), ZipError> {
+        let before = self.deflater.total_in();
+        self.out.clear();
+        let status = self.deflater.compress_vec(content, &mut self.out, flush).map_err(io::Error::other)?;
+        self.zip.put(&self.out)?;
+        let taken = usize::try_from(self.deflater.total_in() - before).unwrap_or(usize::MAX);
+        Ok((taken, status))
+    }
+
+    /// Ends the content; tells its checksum, deflated size and size.
+    fn finish(mut self) -> Result<(u32, u32, u32), ZipError> {
+        while self.deflate(&[], FlushCompress::Finish)?.1 != Status::StreamEnd {}
+        let compressed = fits_u32("bytes in an entry", self.deflater.total_out())?;
+        Ok((self.crc.sum(), compressed, fits_u32("bytes in an entry", self.size)?))
+    }
+}
+
+impl<W: Write> Write for EntryWriter<'_, W> {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        self.take(content).map_err(io::Error::other)?;
+        Ok(content.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -213,7 +271,7 @@ fn fits_u16(what: &'static str, found: usize) -> Result<u16, ZipError> {
 fn read_some(from: &mut impl Read, into: &mut [u8]) -> Result<usize, ZipError> {
     loop {
         match from.read(into) {
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             other => return Ok(other?),
         }
     }

@@ -128,6 +128,22 @@ fn may_ask(gateway: &Gateway, world: &World, id: &ClientId, caller: &Caller) -> 
     Ok(())
 }
 
+/// Whether the information system may take what is the client's: as far as the connection goes, which may be one that is
+/// registered no more. Seen: message-path §6.7.
+///
+/// # Errors
+/// [`Fault`].
+pub(super) fn may_take(
+    gateway: &Gateway,
+    world: &World,
+    id: &ClientId,
+    caller: &Caller,
+) -> Result<(), Fault> {
+    let kind = if id.subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" };
+    let unknown = || Fault::new(Leaf::UnknownMember, format!("Client '{kind}:{id}' not found"));
+    connects_as_it_must(world.server.client(id).ok_or_else(unknown)?, caller, gateway)
+}
+
 /// Spec: message-path §1.3.
 fn connects_as_it_must(client: &Client, caller: &Caller, gateway: &Gateway) -> Result<(), Fault> {
     let refuse = |what: &str| {

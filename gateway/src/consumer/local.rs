@@ -1,26 +1,61 @@
 //! Questions that the gateway answers by itself: nobody else is asked, and nothing is signed.
 //!
-//! Spec: message-path §1.2, §1.7. Faults are told as to SOAP, whatever was accepted.
+//! Spec: message-path §1.2, §1.7, §6.7. An expired configuration is told as to SOAP, whatever was asked.
 
-use super::admit;
 use super::reply::Reply;
+use super::{admit, evidence};
 use crate::Gateway;
 use crate::net::head::RequestHead;
+use crate::net::listen::Exchange;
+use crate::net::task::Account;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::message::meta::{self, clients};
 
-/// Answers what is asked of the gateway itself; `None` for what is not.
-///
-/// Seen: paths are compared as they came, nothing decoded.
-///
-/// # Errors
-/// [`Fault`] inside.
-pub fn answer(gateway: &Gateway, head: &RequestHead) -> Option<Result<Reply, Fault>> {
-    let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
-    match (head.method.as_str(), path) {
-        ("GET", "/listClients") => Some(list_clients(gateway, head, query)),
-        _ => None,
+/// What may be asked of the gateway itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    /// Members and subsystems.
+    Clients,
+    /// Signed documents.
+    Documents,
+    /// The configuration that they are verified with.
+    Configuration,
+}
+
+impl Local {
+    /// What a request asks of the gateway itself; `None` for what it does not. Seen: paths are compared as they came,
+    /// nothing decoded.
+    pub(super) fn of(head: &RequestHead) -> Option<Self> {
+        match (head.method.as_str(), parts(head).0) {
+            ("GET", "/listClients") => Some(Self::Clients),
+            ("GET", "/asic") => Some(Self::Documents),
+            ("GET", "/verificationconf") => Some(Self::Configuration),
+            _ => None,
+        }
     }
+
+    /// Answers it.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(super) async fn answer(
+        self,
+        gateway: &Gateway,
+        asked: &Exchange,
+        account: &mut Account,
+    ) -> Result<Reply, Fault> {
+        let (_, query) = parts(&asked.head);
+        match self {
+            Self::Clients => list_clients(gateway, &asked.head, query),
+            Self::Documents => evidence::documents(gateway, query, &asked.caller, account).await,
+            Self::Configuration => evidence::configuration(gateway).await,
+        }
+    }
+}
+
+/// Path and query of a target.
+fn parts(head: &RequestHead) -> (&str, &str) {
+    head.target.split_once('?').unwrap_or((&head.target, ""))
 }
 
 /// The members and subsystems of an instance: of the one that `xRoadInstance` names, else of our own.

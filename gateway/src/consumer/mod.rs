@@ -2,7 +2,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`local`] | questions that the gateway answers by itself |
+//! | `local` | questions that the gateway answers by itself |
+//! | `evidence` | signed documents, and what they are verified with |
 //! | [`mod@admit`] | which information system is this, and may it speak for that subsystem |
 //! | [`mod@resolve`] | where to knock, in which order |
 //! | [`mod@send`] | when a call may go to another door, and who is asked beside whom |
@@ -13,7 +14,8 @@
 pub mod admit;
 pub mod attempt;
 pub mod check;
-pub mod local;
+mod evidence;
+mod local;
 pub mod reply;
 pub mod resolve;
 pub mod send;
@@ -26,6 +28,7 @@ use crate::net::{message, tls};
 use admit::admit;
 use attempt::Call;
 use http::Response;
+use local::Local;
 use reply::{Dialect, Reply};
 use resolve::resolve;
 use saatkond_proto::fault::Fault;
@@ -85,8 +88,8 @@ async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
     let telling = dialect.clone();
     let exchange = async move {
         let mut account = Account::new("consumer");
-        let answered = match local::answer(&gateway, &asked.head) {
-            Some(answered) => answered,
+        let answered = match Local::of(&asked.head) {
+            Some(local) => local.answer(&gateway, &asked, &mut account).await,
             None => ask(&gateway, &mut asked, &mut account).await,
         };
         asked.body.discard();

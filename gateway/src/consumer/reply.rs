@@ -1,6 +1,7 @@
 //! Back to the information system, in its dialect; faults leave here too.
 
 use super::check::{Matched, Told};
+use super::local::Local;
 use crate::messagelog::Recorded;
 use crate::net::body::Outgoing;
 use crate::net::head::RequestHead;
@@ -9,7 +10,7 @@ use crate::net::soap::Letter;
 use crate::net::task::Account;
 use crate::net::{message, random};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use saatkond_proto::fault::{Fault, Leaf, Origin, SoapFault};
+use saatkond_proto::fault::{Code, Fault, Leaf, Origin, SoapFault};
 use saatkond_proto::message::rest;
 
 /// An answer for the information system.
@@ -62,6 +63,19 @@ impl Reply {
         Self { status: StatusCode::OK, headers, body: Outgoing::sized().bytes(document) }
     }
 
+    /// A file that is written while it goes out.
+    ///
+    /// # Errors
+    /// [`Fault`] for a name that HTTP cannot carry.
+    pub(super) fn file(content_type: &'static str, disposition: &str, body: Outgoing) -> Result<Self, Fault> {
+        let disposition = HeaderValue::from_str(disposition).map_err(message::internal)?;
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (header::CONTENT_DISPOSITION, disposition),
+        ];
+        Ok(Self { status: StatusCode::OK, headers: headers.into_iter().collect(), body })
+    }
+
     /// As HTTP carries it.
     ///
     /// # Errors
@@ -86,6 +100,8 @@ pub enum Dialect {
     },
     /// SOAP: status 200 and a SOAP fault.
     Soap,
+    /// Words for people, and a status.
+    Text,
 }
 
 impl Dialect {
@@ -95,7 +111,10 @@ impl Dialect {
         if head.target.starts_with("/r1/") {
             return Self::Rest { accept: head.headers.all("accept").map(str::to_owned).collect() };
         }
-        Self::Soap
+        match Local::of(head) {
+            Some(Local::Documents | Local::Configuration) => Self::Text,
+            Some(Local::Clients) | None => Self::Soap,
+        }
     }
 
     /// Tells a fault; also to the log, with all that a stranger is not told. Returns the code beside the response.
@@ -109,7 +128,8 @@ impl Dialect {
             text = %fault.detail, source = source.as_deref().unwrap_or_default(), "fault told to information system");
         let response = match self {
             Self::Rest { accept } => tell_rest(accept, &code, &fault.detail, &detail),
-            Self::Soap => tell_soap(&code, &fault, detail),
+            Self::Text if fault.code != Code::of(Leaf::GlobalConfOutdated) => tell_text(&fault),
+            Self::Soap | Self::Text => tell_soap(&code, &fault, detail),
         };
         (response, code)
     }
@@ -127,6 +147,24 @@ fn tell_rest(accept: &[String], code: &str, text: &str, detail: &str) -> Respons
     let error = error.unwrap_or_else(|_| HeaderValue::from_static(Leaf::InternalError.text()));
     response.headers_mut().insert(HeaderName::from_static("x-road-error"), error);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Spec: message-path §6.7.
+fn tell_text(fault: &Fault) -> Response<Outgoing> {
+    let leaf = match &fault.code {
+        Code::Ours { leaf, .. } => *leaf,
+        Code::Foreign(_) => Leaf::InternalError,
+    };
+    let mut response = Response::new(Outgoing::sized().bytes(fault.detail.clone()));
+    *response.status_mut() = match leaf {
+        Leaf::BadRequest => StatusCode::BAD_REQUEST,
+        Leaf::UnknownMember | Leaf::SslAuthenticationFailed => StatusCode::UNAUTHORIZED,
+        Leaf::NotFound => StatusCode::NOT_FOUND,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let text = HeaderValue::from_static("text/plain; charset=UTF-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
 }
 

@@ -23,6 +23,7 @@ pub use open::{OpenError, Opened, open};
 use crate::Gateway;
 use crate::net::listen::Stop;
 use crate::net::random;
+use crate::net::timestamp::services as timestamp_services;
 use crate::world::World;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::time::UnixTime;
@@ -178,7 +179,7 @@ impl Jobs {
             probes: Mutex::default(),
             moved: Notify::new(),
         };
-        inner.gateway.log.set_timestamper_known(!inner.timestampers().is_empty());
+        inner.gateway.log.set_timestamper_known(!timestamp_services(&inner.gateway).is_empty());
         Self(Arc::new(inner))
     }
 
@@ -319,7 +320,7 @@ impl Inner {
         let painted = parts.paint(gateway, now);
         tell_what_changed(&world, &painted);
         gateway.world.swap(painted);
-        self.gateway.log.set_timestamper_known(!self.timestampers().is_empty());
+        self.gateway.log.set_timestamper_known(!timestamp_services(&self.gateway).is_empty());
     }
 
     async fn fetch_globalconf(&self) -> Result<Next, Failed> {

@@ -75,3 +75,21 @@
 //! Once time-stamped (`jobs/timestamp.rs`) each can be exported as one file (`messagelog/export.rs`) which proves to
 //! whoever has the instance's anchor who said what to whom, and before which moment. A fault is never signed, in X-Road
 //! as here: it is the word of the TLS peer and no evidence.
+//!
+//! # Taking the evidence away
+//!
+//! An information system fetches its own evidence at the door where it asks (`consumer/evidence.rs`), as from X-Road; it
+//! must connect as for a call. The consumer's is had at the consumer's gateway, the provider's at the provider's. The
+//! operator has `saatkond messages export`.
+//!
+//! | GET | what comes |
+//! |---|---|
+//! | `/asic?queryId=…&xRoadInstance=…&memberClass=…&memberCode=…[&subsystemCode=…]` | a zip file with every message of that client that has this id (`X-Road-Id`), one `.asice` each |
+//! | the same with `&requestOnly` or `&responseOnly` | the requests, or the responses |
+//! | the same with one of these and `&unique` | the first of them, by itself |
+//! | any of these with `&force` | what has no time-stamp yet is stamped now, each by itself; without it that is 500, until the log is stamped |
+//! | `/verificationconf` | what the files are verified with: `saatkond ca verify FILE --globalconf verificationconf.zip`. Asked by anyone |
+//!
+//! Errors are text: 400 for what is not asked well, 401 for who may not, 404 for what is not there. Files are made while
+//! they are sent, and at most eight at once; one that breaks off, with no last chunk, is not whole. A zip file takes
+//! 4 GiB; what is larger in all is had one by one.

@@ -124,6 +124,17 @@ pub(super) struct Encoded {
 }
 
 impl Message {
+    /// The client of this server whose message it is: the consumer on the consumer's side, else the provider.
+    #[must_use]
+    pub const fn party(&self) -> &ClientId {
+        match (self.kind, self.direction) {
+            (Kind::Request, Direction::Sent) | (Kind::Response, Direction::Received) => &self.client,
+            (Kind::Request, Direction::Received)
+            | (Kind::Response, Direction::Sent)
+            | (_, Direction::Relayed) => &self.service.client,
+        }
+    }
+
     pub(super) fn new(entry: Entry, time: UnixTime, digest: Vec<u8>, attachments: Vec<Attachment>) -> Self {
         Self {
             time,

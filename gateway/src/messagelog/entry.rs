@@ -54,16 +54,3 @@ pub struct Entry {
     /// REST body, or SOAP attachments in order. A part that is there and empty is one: the signature covers it.
     pub attachments: Vec<Spooled>,
 }
-
-impl Entry {
-    /// The client of this server whose message it is: the consumer on the consumer's side, else the provider.
-    #[must_use]
-    pub fn party(&self) -> &ClientId {
-        match (self.kind, self.direction) {
-            (Kind::Request, Direction::Sent) | (Kind::Response, Direction::Received) => &self.client,
-            (Kind::Request, Direction::Received)
-            | (Kind::Response, Direction::Sent)
-            | (_, Direction::Relayed) => &self.service.client,
-        }
-    }
-}

@@ -7,7 +7,7 @@ use super::{LogError, export};
 use saatkond_proto::id::MemberId;
 use saatkond_proto::time::UnixTime;
 use std::collections::VecDeque;
-use std::io::{Seek, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,11 +91,20 @@ impl LogReader {
     /// # Errors
     /// [`LogError`].
     pub fn of_query(&self, query_id: &str) -> Result<Vec<Found>, LogError> {
-        let mut found = Vec::new();
-        for number in self.index.of_query(Key::of_query(query_id))? {
-            found.extend(self.message(number)?.filter(|f| f.message.query_id == query_id));
-        }
-        Ok(found)
+        self.each_of_query(query_id)?.collect()
+    }
+
+    /// The messages of a query, oldest first, each read when it is asked for: they may be many.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn each_of_query(
+        &self,
+        query_id: &str,
+    ) -> Result<impl Iterator<Item = Result<Found, LogError>>, LogError> {
+        let numbers = self.index.of_query(Key::of_query(query_id))?;
+        let found = numbers.into_iter().filter_map(|number| self.message(number).transpose());
+        Ok(found.filter(move |found| found.as_ref().map_or(true, |f| f.message.query_id == query_id)))
     }
 
     /// The messages that may be what is looked for, the youngest first.
@@ -133,7 +142,7 @@ impl LogReader {
     ///
     /// # Errors
     /// [`export::ExportError`].
-    pub fn export<W: Write + Seek>(&self, found: &Found, sink: W) -> Result<W, export::ExportError> {
+    pub fn export<W: Write>(&self, found: &Found, sink: W) -> Result<W, export::ExportError> {
         let stamped = match found.stamp {
             Some(number) => self.stamped(number)?,
             None => None,

@@ -76,6 +76,19 @@ impl MessageLog {
     /// [`LogError`] for a log that cannot be read.
     pub fn to_stamp(&self, max: usize) -> Result<Option<StampOrder>, LogError> {
         let covers = self.0.index.unstamped(max)?;
+        self.order(covers)
+    }
+
+    /// Prepares the stamping of one message by itself, whether it has a time-stamp or not.
+    ///
+    /// # Errors
+    /// [`LogError`] for a log that cannot be read, or a record that is no message.
+    pub fn to_stamp_alone(&self, number: u64) -> Result<Option<StampOrder>, LogError> {
+        let digest = self.message(number)?.signature_digest;
+        self.order(vec![(number, digest)])
+    }
+
+    fn order(&self, covers: Vec<(u64, Vec<u8>)>) -> Result<Option<StampOrder>, LogError> {
         let unreadable = |text: &str| self.disk_failed(std::io::Error::other(text.to_owned()));
         let (imprint, result) = match covers.as_slice() {
             [] => return Ok(None),

@@ -1,12 +1,14 @@
 //! Bodies: what comes in piece by piece under a deadline, and what goes out in parts.
 
 use super::outward::Lane;
+use super::piped::{self, Pipe, Piped};
 use crate::messagelog::{SpoolError, SpoolReader, Spooled};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -170,6 +172,7 @@ enum Part {
     Bytes(Bytes),
     Spooled(Spooled),
     Seal(Bytes, Lane),
+    Piped(Piped),
 }
 
 /// A read of the spool under way: the reader comes back with the piece.
@@ -222,6 +225,16 @@ impl Outgoing {
         self
     }
 
+    /// Adds what a thread of its own writes meanwhile; where that fails, the body breaks off.
+    #[must_use]
+    pub(crate) fn written<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        mut self,
+        write: impl FnOnce(&mut Pipe) -> Result<(), E> + Send + 'static,
+    ) -> Self {
+        self.parts.push_back(Part::Piped(piped::start(write)));
+        self
+    }
+
     fn left(&self) -> u64 {
         self.parts.iter().map(Part::len).sum()
     }
@@ -232,6 +245,8 @@ impl Part {
         match self {
             Self::Bytes(bytes) | Self::Seal(bytes, _) => bytes.len() as u64,
             Self::Spooled(body) => body.len(),
+            // Not known: such a body goes in chunks.
+            Self::Piped(_) => 0,
         }
     }
 }
@@ -247,17 +262,14 @@ impl Reading {
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = SpoolError;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, SpoolError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
             if let Some(reading) = &mut self.reading {
                 let Read { reader, piece } = ready!(reading.0.as_mut().poll(cx));
                 self.reading = None;
-                if let Some(piece) = piece? {
+                if let Some(piece) = piece.map_err(io::Error::other)? {
                     self.reading = Some(Reading::start(reader));
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
@@ -274,6 +286,13 @@ impl Body for Outgoing {
                     self.parts.push_front(Part::Seal(bytes, lane));
                     return Poll::Pending;
                 }
+                Some(Part::Piped(mut piped)) => match piped.poll_next(cx) {
+                    Poll::Ready(None) => {}
+                    piece => {
+                        self.parts.push_front(Part::Piped(piped));
+                        return piece.map_ok(Frame::data);
+                    }
+                },
                 Some(Part::Spooled(body)) => self.reading = Some(Reading::start(body.reader())),
             }
         }

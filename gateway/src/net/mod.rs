@@ -19,6 +19,8 @@
 //! | [`sites`] | connecting to another site |
 //! | [`fetch`] | one question to a trust service or configuration source |
 //! | [`description`] | reading the WSDL or OpenAPI document of a service |
+//! | `timestamp` | having the message log stamped |
+//! | `piped` | a body that is written while it goes out |
 //! | [`random`] | ids and boundaries |
 //! | [`tls`] | who must prove what in a handshake |
 
@@ -34,12 +36,14 @@ pub mod message;
 mod names;
 pub mod outward;
 pub mod peer;
+pub(crate) mod piped;
 pub mod pool;
 pub mod question;
 pub mod random;
 pub mod sites;
 pub mod soap;
 pub mod task;
+pub(crate) mod timestamp;
 pub mod tls;
 
 use crate::conf::Conf;

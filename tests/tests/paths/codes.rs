@@ -28,6 +28,7 @@ const NEVER: &[(Leaf, &str)] = &[
     (Leaf::AsicMessageNotFound, OF_FILES),
     (Leaf::AsicMimeTypeNotFound, OF_FILES),
     (Leaf::AsicSignatureNotFound, OF_FILES),
+    (Leaf::NotFound, "said in words and by a status to who asks for documents"),
     (Leaf::TspCertificateNotFound, OF_STAMPS),
     (Leaf::TimestampSignerVerificationFailed, OF_STAMPS),
 ];

@@ -36,6 +36,7 @@
 mod bounds;
 mod codes;
 mod consumer;
+mod documents;
 mod doors;
 mod evidence;
 mod exchange;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! player ─► SS1 (ours) ══► relay ══► SS2 (ours) ─► service
-//!              └────── OCSP responder ─────┘
+//!              └────── OCSP, time-stamps ──┘
 //! ```
 //!
 //! The clock stands inside the recording. The relay counts connections.
@@ -24,6 +24,7 @@ use saatkond_proto::globalconf::{GlobalConf, Instance, layout};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
 use saatkond_proto::trust::ocsp::{Answer, Status, parse_request, respond};
+use saatkond_proto::trust::tsp;
 use saatkond_tests::directory::Directory;
 use std::collections::BTreeMap;
 use std::fs;
@@ -116,6 +117,11 @@ impl Bed {
         self.relay.count.load(Ordering::SeqCst)
     }
 
+    /// Has the message log of the consumer's gateway stamped.
+    pub(crate) async fn stamp(&self) {
+        self.consumer.jobs.run(Job::Timestamp).await;
+    }
+
     /// Closes all doors, and waits for what is under way.
     pub(crate) async fn close(self) {
         self.consumer.close().await;
@@ -158,6 +164,7 @@ enum Side {
 /// One gateway that serves.
 struct Served {
     clock: Clock,
+    jobs: Jobs,
     clients: Option<SocketAddr>,
     servers: Option<SocketAddr>,
     ocsp: Option<SocketAddr>,
@@ -268,7 +275,9 @@ impl Maker<'_> {
         let clock = Clock::wound(NOW);
         let opened = jobs::open(conf, clock.clone()).unwrap();
         let gateway = Arc::new(opened.gateway(self.globalconf(expires)));
-        Jobs::new(Arc::clone(&gateway)).run(Job::Ocsp).await;
+        self.store_globalconf(&gateway.conf.globalconf_dir());
+        let jobs = Jobs::new(Arc::clone(&gateway));
+        jobs.run(Job::Ocsp).await;
         gateway.world().auth(NOW).unwrap();
         let doors = Doors::bind(&gateway.conf).await.unwrap();
         let address = |door: &Option<Listener>| door.as_ref().map(Listener::address);
@@ -276,7 +285,7 @@ impl Maker<'_> {
             (address(&doors.clients), address(&doors.servers), address(&doors.ocsp));
         let (stopper, stop) = stop();
         let serving = tokio::spawn(Gateway::serve(gateway, doors, stop));
-        Served { clock, clients, servers, ocsp, stopper, serving, _dir: dir }
+        Served { clock, jobs, clients, servers, ocsp, stopper, serving, _dir: dir }
     }
 
     fn write_keys(&self, to: &Path, own: &str) {
@@ -294,8 +303,8 @@ impl Maker<'_> {
         fs::write(to.join("keys.toml"), index).unwrap();
     }
 
-    /// The recorded global configuration, with the addresses moved to loopback.
-    fn globalconf(&self, expires: UnixTime) -> GlobalConf {
+    /// The files of the recorded global configuration.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let dir = self.recordings.materials().join("globalconf");
         let mut files = BTreeMap::new();
         for name in [
@@ -307,12 +316,27 @@ impl Maker<'_> {
         ] {
             files.insert(name.to_owned(), fs::read(dir.join(name)).unwrap());
         }
-        let stored = layout::load(&files).unwrap();
+        files
+    }
+
+    /// As it is stored: unmoved.
+    fn store_globalconf(&self, to: &Path) {
+        for (name, bytes) in self.files() {
+            let path = to.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    /// The recorded global configuration, with the addresses moved to loopback.
+    fn globalconf(&self, expires: UnixTime) -> GlobalConf {
+        let stored = layout::load(&self.files()).unwrap();
         let moved = |mut instance: Instance| {
             instance.expires = expires;
             for server in &mut instance.shared.servers {
                 server.address = if server.id.code == "SS1" { SS1 } else { SS2 }.to_string();
             }
+            instance.shared.tsas.iter_mut().for_each(|tsa| tsa.url = format!("http://{}/", self.responder));
             for ca in &mut instance.shared.cas {
                 for authority in std::iter::once(&mut ca.top).chain(&mut ca.intermediates) {
                     authority
@@ -329,25 +353,31 @@ impl Maker<'_> {
 
 //------------ what stands around them ---------------------------------------
 
-/// The OCSP responder of the two authorities: every certificate is good.
+/// The OCSP responder of the two authorities, for which every certificate is good, and the time-stamping authority.
 async fn responder(recordings: &Recordings) -> SocketAddr {
     let certificate =
         |name: &str| Certificate::from_der(&pem(&recordings.key(&format!("{name}.crt")))).unwrap();
-    let desks = [("ca", "ocsp"), ("ica", "iocsp")].map(|(authority, own)| {
-        let key = SigningKey::from_pkcs8(&pem(&recordings.key(&format!("{own}.key")))).unwrap();
-        (certificate(authority), certificate(own), key)
-    });
+    let key = |name: &str| SigningKey::from_pkcs8(&pem(&recordings.key(&format!("{name}.key")))).unwrap();
+    let desks = [("ca", "ocsp"), ("ica", "iocsp")]
+        .map(|(authority, own)| (certificate(authority), certificate(own), key(own)));
+    let tsa = (certificate("tsa"), key("tsa"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let Ok(Some(asked)) = http::read_request(&mut stream, &mut Vec::new()).await else { continue };
-            let question = parse_request(&asked.body).unwrap().questions.remove(0);
-            let (_, own, key) = desks.iter().find(|(authority, ..)| question.is_of(authority)).unwrap();
-            let answer = Answer { question, status: Status::Good, this_update: NOW, next_update: None };
-            let body = respond(&[answer], own, key, NOW, None).unwrap();
+            let (kind, body) = if asked.headers.values("content-type") == ["application/timestamp-query"] {
+                let request = tsp::parse_request(&asked.body).unwrap();
+                let stated = tsp::Statement { serial: &[1], gen_time: NOW, policy: &[0x2a, 3] };
+                ("timestamp-reply", tsp::issue(&request, &stated, &tsa.0, &tsa.1).unwrap())
+            } else {
+                let question = parse_request(&asked.body).unwrap().questions.remove(0);
+                let (_, own, key) = desks.iter().find(|(authority, ..)| question.is_of(authority)).unwrap();
+                let answer = Answer { question, status: Status::Good, this_update: NOW, next_update: None };
+                ("ocsp-response", respond(&[answer], own, key, NOW, None).unwrap())
+            };
             let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\nContent-Length: {}\r\n\
+                "HTTP/1.1 200 OK\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\
                  Connection: close\r\n\r\n",
                 body.len()
             );

@@ -7,6 +7,7 @@
 use crate::http::{Answer, Lines, Request};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::io::{Cursor, Read as _};
 
 /// One difference.
 #[derive(Debug)]
@@ -141,6 +142,7 @@ fn same_form(name: &str, value: &str) -> String {
     match name {
         "date" => "<date>".to_owned(),
         "host" => "<the service's address>".to_owned(),
+        "content-disposition" => without_number(value),
         "x-road-request-hash" => format!("<{} characters of base64>", value.len()),
         "content-type" => without_boundary(value, value.split("boundary=").nth(1).unwrap_or_default()),
         _ => without_ids(value),
@@ -180,9 +182,12 @@ fn without_ids(text: &str) -> String {
 }
 
 /// A body: of an error of X-Road all but its words for people; of the HTTP server's own page only that it is one.
-fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
+pub(crate) fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
     let is = |kind: &str| headers.values("content-type").iter().any(|v| v.starts_with(kind));
     let is_error = !headers.values("x-road-error").is_empty() || !headers.values("soapaction").is_empty();
+    if is("application/zip") || is("application/vnd.etsi.asic-e+zip") {
+        return same_form_of_zip(body);
+    }
     if is("text/html") && body.starts_with(b"<html>") {
         return "<page>".to_owned();
     }
@@ -202,6 +207,34 @@ fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The name of a container with the record's number replaced.
+fn without_number(name: &str) -> String {
+    let begin = ["-request-", "-response-"].iter().find_map(|kind| Some(name.find(kind)? + kind.len()));
+    match begin.zip(name.find(".asice")) {
+        Some((begin, end)) => format!("{}<number>{}", &name[..begin], &name[end..]),
+        None => name.to_owned(),
+    }
+}
+
+/// A zip file: its entries in order, and what each holds; not of documents, which differ from run to run.
+pub(crate) fn same_form_of_zip(bytes: &[u8]) -> String {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut form = format!("zip {:?}", String::from_utf8_lossy(archive.comment()));
+    for place in 0..archive.len() {
+        let mut entry = archive.by_index(place).unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        form.push_str(&format!("\n{} {:?}: ", without_number(&name), entry.compression()));
+        if name.ends_with(".asice") {
+            form.push_str(&same_form_of_zip(&content).replace('\n', "\n  "));
+        } else if name == "mimetype" || name.starts_with("verificationconf") {
+            form.push_str(&String::from_utf8_lossy(&content));
+        }
+    }
+    form
 }
 
 /// A SOAP message; anything else stays as it is.

@@ -12,10 +12,12 @@
 //! | [`http`] | HTTP taken apart |
 //! | [`compare`] | what differs |
 //! | [`listed`] | what may differ, and why |
+//! | [`documents`] | the same for signed documents, taken away |
 //! | [`tls`] | the same for handshakes between servers |
 
 mod bed;
 mod compare;
+mod documents;
 mod http;
 mod listed;
 mod recording;

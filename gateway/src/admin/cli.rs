@@ -19,6 +19,8 @@ pub enum Command {
     Check(Shown),
     /// Tell who runs here, what works, and what runs out when
     Status(Shown),
+    /// Tell what is believed of the copies of registers that are asked, and why; send reads by hand
+    Sites(Box<Sites>),
     /// Look into the message log, also beside a running gateway
     #[command(subcommand)]
     Messages(Box<Messages>),
@@ -44,6 +46,58 @@ pub struct Shown {
     /// JSON instead of lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which register's copies, or what is done with them.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Sites {
+    /// What is done; told by default.
+    #[command(subcommand)]
+    pub action: Option<SitesAction>,
+    /// Which gateway, in which form.
+    #[command(flatten)]
+    pub shown: Option<Shown>,
+    /// Only this register
+    #[arg(value_name = "REGISTER")]
+    pub register: Option<ClientId>,
+}
+
+/// What is done with sites.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SitesAction {
+    /// Ask one site first for the reads of a register or provider; writes stay with the authority
+    Pin(SitesPin),
+    /// Let reads go where health and shares say
+    Unpin(SitesUnpin),
+}
+
+/// Arguments of `sites pin`.
+#[derive(Debug, Clone, Args)]
+pub struct SitesPin {
+    /// Whose reads.
+    #[command(flatten)]
+    pub of: OfGateway,
+    /// The register, or a provider without sites; a member for all of its subsystems
+    #[arg(value_name = "REGISTER|PROVIDER")]
+    pub provider: ClientId,
+    /// The site; of a provider without sites the server, INSTANCE/CLASS/CODE/SERVER
+    #[arg(value_name = "SITE")]
+    pub site: String,
+    /// Until this moment, as RFC 3339; else for good
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<UnixTime>,
+}
+
+/// Arguments of `sites unpin`.
+#[derive(Debug, Clone, Args)]
+pub struct SitesUnpin {
+    /// Whose reads.
+    #[command(flatten)]
+    pub of: OfGateway,
+    /// The register or provider that was pinned
+    #[arg(value_name = "REGISTER|PROVIDER")]
+    pub provider: ClientId,
 }
 
 /// What is done with the message log.
@@ -170,6 +224,7 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         Command::Run(of) => super::run::run(&of.config).await,
         Command::Check(shown) => super::check::check(&shown.of.config, shown.json, &Clock::system(), streams),
         Command::Status(shown) => super::status::status(&shown, streams).await,
+        Command::Sites(command) => super::sites::sites(&command, streams).await,
         Command::Messages(messages) => match *messages {
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
             Messages::Show(show) => messages::show(&conf(&show.shown.of)?, &show, streams),

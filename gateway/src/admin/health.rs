@@ -9,6 +9,7 @@
 //! It opens before everything else and closes after it. Nothing secret is told, and nothing can be done here.
 
 use super::report::{self, DRAINING, LOG_FAILED, Phase, Report};
+use super::sites::SitesReport;
 use crate::Gateway;
 use crate::clock::Clock;
 use crate::conf::Conf;
@@ -166,8 +167,16 @@ impl Health {
                 told(well(reasons.is_empty()), &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
             }
             "/status" => told(StatusCode::OK, &self.report()),
+            "/sites" => match self.state() {
+                State::Serving(gateway, _) | State::Draining(gateway, _) => {
+                    told(StatusCode::OK, &SitesReport::of(&gateway))
+                }
+                State::Starting(_) | State::Ended => {
+                    told(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "not serving" }))
+                }
+            },
             _ => {
-                let pages = ["/health/live", "/health/ready", "/status"];
+                let pages = ["/health/live", "/health/ready", "/status", "/sites"];
                 told(StatusCode::NOT_FOUND, &json!({ "error": "no such page", "pages": pages }))
             }
         }

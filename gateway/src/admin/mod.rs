@@ -7,6 +7,7 @@
 //! | [`check`] | everything that `run` would refuse |
 //! | [`health`] | the health port |
 //! | [`report`] | what works here, and what runs out when |
+//! | [`sites`] | what is believed of the copies of registers; pins |
 //! | [`status`] | asks the running gateway for its report |
 //! | `bind` | doors that cannot be bound, and who has what they need |
 //! | `output` | what the process says on its standard error |
@@ -23,6 +24,7 @@ mod output;
 pub mod report;
 pub mod run;
 pub mod services;
+pub mod sites;
 pub mod status;
 mod words;
 

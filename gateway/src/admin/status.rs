@@ -21,15 +21,7 @@ const BOUNDS: Bounds =
 pub async fn status(shown: &Shown, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let conf = Conf::load(&shown.of.config).map_err(|error| refused(&error))?;
     let file = conf.file.display();
-    let address = conf.listen.health.ok_or_else(|| {
-        let text = format!("cannot ask {}: `listen.health` is off in {file}", conf.server);
-        Failure::new(Exit::Configuration, text).hint("give it an address and restart the gateway")
-    })?;
-    let url = format!("http://{}/status", reachable(address));
-    let answer = fetch::get(&url, None, BOUNDS).await.map_err(|error| {
-        let text = format!("nothing runs here: no answer of {}: {error}", conf.server);
-        Failure::new(Exit::Unavailable, text).hint(format!("saatkond run --config {file}"))
-    })?;
+    let (address, answer) = page(&conf, "/status").await?;
     let report = read(&answer).map_err(|why| {
         let text = format!("at {address} answers something else than {}: {why}", conf.server);
         Failure::new(Exit::Unavailable, text)
@@ -46,6 +38,21 @@ pub async fn status(shown: &Shown, streams: &mut Streams<'_>) -> Result<Exit, Fa
         streams.data(text(&report));
     }
     Ok(if report.ready { Exit::Done } else { Exit::NotWell })
+}
+
+/// Asks the running gateway's health port for one of its pages; says where that is.
+pub(super) async fn page(conf: &Conf, target: &str) -> Result<(SocketAddr, Answer), Failure> {
+    let file = conf.file.display();
+    let address = conf.listen.health.ok_or_else(|| {
+        let text = format!("cannot ask {}: `listen.health` is off in {file}", conf.server);
+        Failure::new(Exit::Configuration, text).hint("give it an address and restart the gateway")
+    })?;
+    let url = format!("http://{}{target}", reachable(address));
+    let answer = fetch::get(&url, None, BOUNDS).await.map_err(|error| {
+        let text = format!("nothing runs here: no answer of {}: {error}", conf.server);
+        Failure::new(Exit::Unavailable, text).hint(format!("saatkond run --config {file}"))
+    })?;
+    Ok((address, answer))
 }
 
 /// An address that listens on all interfaces is reached over loopback.

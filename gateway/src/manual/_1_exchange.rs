@@ -36,7 +36,7 @@
 //! | 5 connect | `net/dial.rs`, `net/peer.rs` | A connection to a door; then the peer's certificate: path to an approved authority, OCSP responses (ours, kept ones, or from the peer's port 5577), registered for a server of the provider. Before that no byte of the call leaves. |
 //! | 6 sign | `net/message.rs`, `keys/signing.rs` | Block and body are signed in the member's name. Calls that wait at the same moment share one signature through a hash chain. |
 //! | 7 record | `messagelog/` | Request and signature are on disk, synced, before the signature leaves. Without a record there is no call. |
-//! | 8 hand over | `consumer/send.rs`, `net/outward.rs` | OCSP responses of our TLS certificates, block, body, hash chain, and the signature as the last part. The moment its first byte goes to TLS is the moment after which the call may have been executed. |
+//! | 8 hand over | `consumer/attempt.rs`, `net/outward.rs` | OCSP responses of our TLS certificates, block, body, hash chain, and the signature as the last part. The moment its first byte goes to TLS is the moment after which the call may have been executed. |
 //! | 17 receive | `consumer/check.rs` | The answer comes whole; one that breaks off, or a fault, is none. |
 //! | 18 check | `consumer/check.rs` | The signature is the provider's and covers every part; ids and the hash of our request are those we sent: `Matched`. |
 //! | 19 record | `messagelog/` | The answer and its signature are on disk before anybody is told. |

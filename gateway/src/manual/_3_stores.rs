@@ -17,6 +17,7 @@
 //! | `ocsp/` | OCSP responses of our certificates, so that a restart needs no responder | no: each is verified again before it is used | nothing: they are told to whoever asks | make a restart wait for a responder | fetched again |
 //! | `log/` | the message log | for what it holds, not for what it proves: each record carries its own signature, and later its time-stamp | read every message with its body | destroy evidence, not make any: he has no member's key | evidence is gone; the other side has its own half |
 //! | `authority/` | who leads which register, as the last order said | yes: an order was verified when it was taken, and is not verified again | nothing: orders are told to every site | make this site lead again where it was deposed | the other sites tell again, while one of them is reachable |
+//! | `pins.toml` | where `saatkond sites pin` sends reads | yes, for whom a read is brought to first | learn where reads are sent | send reads to another copy of the same register first | reads go where health and shares say |
 //! | `spool/` | bodies under way that are too large for memory | for this process's life | read bodies that are under way | change a body on its last way, to the service or back to the caller; between gateways the signature would not hold any more | nothing: it is emptied at each start |
 //!
 //! What the program itself sees to:

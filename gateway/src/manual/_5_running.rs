@@ -28,6 +28,7 @@
 //! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps, with the reason |
 //! | `GET /health/ready` | 200 when a call could be made now, else 503, with `reasons` |
 //! | `GET /status` | 200, all that `saatkond status` shows, as JSON |
+//! | `GET /sites` | 200, all that `saatkond sites` shows, as JSON |
 //!
 //! Ready means: started and not draining; the global configuration holds; the authentication key serves (its certificate
 //! is registered, valid, and good by OCSP); at least one member with a client here can sign; the message log takes records.
@@ -72,6 +73,7 @@
 //! | `server-file` | takes over a changed `server.toml`, or a certificate file that it names | `jobs.server_file` | the earlier one stays in force |
 //! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
 //! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
+//! | `sites` | asks the doors of registers in use how they are, and reads `pins.toml` | four times a second | [chapter 2](super::_2_doors); pins that cannot be read leave the earlier ones in force |
 //!
 //! A job that fails is tried again after a second, then after twice as long each time, up to its interval, or to
 //! `jobs.ocsp_retry` and `timestamping.retry` for those two. The first failure and every new reason are logged, the same again and again is not; so is the first success afterwards.

@@ -82,17 +82,24 @@ impl std::error::Error for Failure {}
 pub struct Streams<'a> {
     out: &'a mut (dyn Write + Send),
     talk: &'a mut (dyn Write + Send),
+    is_closed: bool,
 }
 
 impl<'a> Streams<'a> {
     /// Writes data to `out` and talk to `talk`.
     pub fn new(out: &'a mut (dyn Write + Send), talk: &'a mut (dyn Write + Send)) -> Self {
-        Self { out, talk }
+        Self { out, talk, is_closed: false }
     }
 
     /// Writes one line of data; a closed pipe is not an error.
     pub fn data(&mut self, line: impl fmt::Display) {
-        let _ = writeln!(self.out, "{line}");
+        self.is_closed |= writeln!(self.out, "{line}").is_err();
+    }
+
+    /// Whether nobody reads the data any more: what would go on for ever may end.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Writes bytes of data as they are.

@@ -9,6 +9,10 @@ use saatkond_ca::exit::{Exit, Failure, Streams};
 use saatkond_proto::id::{ClientId, IdError, ServiceId, decode_segment};
 use saatkond_proto::time::UnixTime;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often the message log is looked at while it is followed.
+const FOLLOWING: Duration = Duration::from_millis(500);
 
 /// What each organisation runs and looks at.
 #[derive(Debug, Clone, Subcommand)]
@@ -105,6 +109,8 @@ pub struct SitesUnpin {
 pub enum Messages {
     /// List messages, the newest last
     List(List),
+    /// Tell of messages as they are recorded, until Ctrl-C
+    Follow(Follow),
     /// Tell all of one message, or of all messages of one query
     Show(Show),
     /// Write messages with their proof as ASiC-E containers
@@ -145,6 +151,20 @@ pub struct List {
     /// The newest so many; 0 for all
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub limit: usize,
+}
+
+/// Arguments of `messages follow`.
+#[derive(Debug, Clone, Args)]
+pub struct Follow {
+    /// Whose log; JSON is an object a line.
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Which messages.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Begin with the newest so many
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub last: usize,
 }
 
 /// Arguments of `messages show`.
@@ -227,6 +247,10 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         Command::Sites(command) => super::sites::sites(&command, streams).await,
         Command::Messages(messages) => match *messages {
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
+            Messages::Follow(follow) => {
+                let pause = || std::thread::sleep(FOLLOWING);
+                messages::follow(&conf(&follow.shown.of)?, &follow, streams, pause)
+            }
             Messages::Show(show) => messages::show(&conf(&show.shown.of)?, &show, streams),
             Messages::Export(export) => messages::export(&conf(&export.shown.of)?, &export, streams),
             Messages::Verify(shown) => messages::verify(&conf(&shown.of)?, &shown, streams),

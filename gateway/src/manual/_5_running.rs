@@ -13,7 +13,8 @@
 //! 2. binds all doors; one that is taken ends it with 69. Connections that come from now on wait;
 //! 3. opens the health port;
 //! 4. opens keys, `server.toml`, message log and spool. Of the log the newest file is read whole, and every record's sum
-//!    in it checked; `messages verify` does that for all of it, also beside a running gateway;
+//!    in it checked; `messages verify` does that for all of it, also beside a running gateway, as all of `messages` works,
+//!    `messages follow` too, which tells of messages as they are recorded;
 //! 5. takes the stored global configuration if it still holds, else fetches it, again and again, at most 15 seconds apart;
 //! 6. serves, and runs its jobs. The log line `ready` says when a call can be made, with the addresses of all doors.
 //!

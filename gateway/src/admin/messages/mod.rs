@@ -3,11 +3,15 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod` | which messages, and what is done with them |
+//! | `follow` | messages as they are recorded |
 //! | `print` | one message in words, and for scripts |
 //! | `proof` | what a signature document and a time-stamp say of themselves |
 
+mod follow;
 mod print;
 mod proof;
+
+pub(super) use follow::follow;
 
 use super::cli::{Export, Filter, List, Show, Shown, Wanted};
 use super::words::{count, plain, size};

@@ -1,7 +1,7 @@
 //! What is said of a message log, letter by letter.
 
 use super::*;
-use crate::admin::cli::{Command, run};
+use crate::admin::cli::{Command, Messages, run};
 use crate::admin::words;
 use crate::clock::Clock;
 use crate::messagelog::{Direction, Entry, MessageLog, Policy, Record, Spooled};
@@ -171,6 +171,53 @@ async fn messages_are_listed_the_newest_last_and_fit_the_page() {
     let (out, talk, _) = place.says(&["list", "--limit", "1"]).await;
     assert!(out.ends_with("query q-2\n") && out.lines().count() == 3, "{out}");
     assert!(talk.ends_with("; these are the newest 1, --limit 0 lists all\n"), "{talk}");
+}
+
+/// Takes so many lines, as `head` does.
+struct Head {
+    lines: usize,
+    taken: Vec<u8>,
+}
+
+impl io::Write for Head {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.taken.iter().filter(|byte| **byte == b'\n').count() >= self.lines {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.taken.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_followed_as_they_are_recorded_until_nobody_reads_them() {
+    let place = Place::talked().await;
+    place.stamp(3).await;
+    let file = place.dir.0.join("gateway.toml");
+    let asked = ["saatkond", "messages", "follow", "--json", "--last", "1", "--service", "land", "--config"];
+    let asked = asked.into_iter().chain([file.to_str().unwrap()]);
+    let Command::Messages(asked) = Arguments::try_parse_from(asked).unwrap().command else { panic!() };
+    let Messages::Follow(asked) = *asked else { panic!() };
+    let conf = Conf::load(&file).unwrap();
+    let (mut out, mut talk) = (Head { lines: 3, taken: Vec::new() }, Vec::new());
+    let mut looks = 0;
+    let record = || {
+        looks += 1;
+        let (kind, query) = if looks == 1 { (Kind::Response, "q-2") } else { (Kind::Request, "q-3") };
+        let recorded = place.record(kind, query, "GET /r1/DEV/GOV/M2/LAND/land/titles/2 HTTP/1.1", None);
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(recorded));
+    };
+    let exit = follow(&conf, &asked, &mut Streams::new(&mut out, &mut talk), record).unwrap();
+    assert_eq!(exit, Exit::Done);
+    let rows = String::from_utf8(out.taken).unwrap();
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let told: Vec<_> = rows.iter().map(|row| (row["number"].as_u64(), row["query_id"].as_str())).collect();
+    // The fourth record is the time-stamp.
+    assert_eq!(told, [(Some(3), Some("q-2")), (Some(5), Some("q-2")), (Some(6), Some("q-3"))]);
 }
 
 #[tokio::test]

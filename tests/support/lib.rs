@@ -11,6 +11,7 @@
 //! | [`wire`] | HTTP/1.1 read and written by hand |
 //! | [`seen`] | what a fake was told, to be waited for |
 //! | [`one_version`] | TLS of an information system that speaks one version only |
+//! | [`postgres`] | a replicated database, home and abroad |
 //! | [`recorded`] | what others recorded: where it lies, HTTP taken apart |
 //! | [`vectors`] | the project's own vectors: their form, their verdicts, their making |
 //! | [`directory`] | a directory that goes with the test |
@@ -23,6 +24,7 @@ pub mod federation;
 pub mod letter;
 pub mod one_version;
 pub mod peer;
+pub mod postgres;
 pub mod recorded;
 pub mod seen;
 pub mod service;

@@ -21,7 +21,7 @@ pub mod version;
 
 pub use doors::{Order, Preferred};
 pub use server::{
-    Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
+    AgeSource, Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
 };
 pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
 pub use version::{Oldest, Version};

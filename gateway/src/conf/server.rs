@@ -33,6 +33,19 @@ pub struct Client {
     pub services: Vec<Service>,
     /// Its local groups.
     pub local_groups: Vec<LocalGroup>,
+    /// Where it is asked how old this site's copy of it is; `None` where nobody can say.
+    pub staleness: Option<AgeSource>,
+}
+
+/// Who says how old a copy is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AgeSource {
+    /// A PostgreSQL that replays another's log, reached over a Unix socket or loopback. Its password is not shown.
+    Postgres(Box<tokio_postgres::Config>),
+    /// A URL that answers seconds, or JSON with them.
+    Probe(String),
+    /// A file with the moment up to which the copy holds everything.
+    File(PathBuf),
 }
 
 /// How a client's information systems must connect. Spec: message-path §1.3.

@@ -4,7 +4,7 @@
 //! restart; a file that is refused leaves the earlier one in force.
 
 use super::server::{
-    Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
+    AgeSource, Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
 };
 use super::source::Source;
 use super::units::{Span, span};
@@ -17,6 +17,7 @@ use saatkond_proto::message::rest::Method;
 use saatkond_proto::trust::Certificate;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -49,6 +50,28 @@ pub struct WrittenClient {
     /// Its local groups.
     #[serde(default)]
     pub local_group: Vec<WrittenGroup>,
+    /// This site's copy, where it is a register with several. Default: how old it is is not known.
+    pub copy: Option<WrittenCopy>,
+}
+
+/// This site's copy of a register.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenCopy {
+    /// Who says how old it is. Required.
+    pub staleness: Spanned<WrittenAgeSource>,
+}
+
+/// Who says how old a copy is: exactly one key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenAgeSource {
+    /// A PostgreSQL that replays another's log: its connection string, of a Unix socket or loopback.
+    pub postgres: Option<String>,
+    /// An HTTP or HTTPS URL that answers seconds, or JSON with them.
+    pub probe: Option<String>,
+    /// A file with the moment up to which the copy holds everything, RFC 3339 or Unix seconds; relative to this one.
+    pub file: Option<PathBuf>,
 }
 
 /// How information systems must connect.
@@ -184,6 +207,26 @@ const RESERVED: [&str; 8] = [
 /// Longest certificate file.
 const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Whether something can be asked with GET there: no user, no fragment.
+fn is_url(text: &str) -> bool {
+    let Ok(url) = text.parse::<http::Uri>() else { return false };
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    has_host && matches!(url.scheme_str(), Some("http" | "https")) && !text.contains(['@', '#'])
+}
+
+/// Whether a database is reached without leaving this machine.
+fn is_local(config: &tokio_postgres::Config) -> bool {
+    use tokio_postgres::config::Host;
+    let hosts = config.get_hosts();
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        Host::Unix(_) => true,
+    };
+    !hosts.is_empty()
+        && hosts.iter().all(is_local)
+        && config.get_hostaddrs().iter().all(|address| address.is_loopback())
+}
+
 /// Turns what is written into what is used; knows the text, to say the line of what it refuses.
 struct Check<'a> {
     file: &'a Path,
@@ -251,7 +294,35 @@ impl Check<'_> {
             }
             services.push(checked);
         }
-        Ok(Client { id, connection, certificates, services, local_groups })
+        let staleness = written.copy.as_ref().map(|copy| self.age_source(&copy.staleness)).transpose()?;
+        Ok(Client { id, connection, certificates, services, local_groups, staleness })
+    }
+
+    fn age_source(&self, written: &Spanned<WrittenAgeSource>) -> Result<AgeSource, ConfError> {
+        let refuse = |text: String, hint| self.refuse(written, "staleness", text, hint);
+        let WrittenAgeSource { postgres, probe, file } = written.get_ref();
+        match (postgres, probe, file) {
+            (Some(text), None, None) => {
+                // The error may quote the text, and the text a password.
+                let config: tokio_postgres::Config = text
+                    .parse()
+                    .map_err(|_| refuse("`postgres` is no connection string".to_owned(), None))?;
+                let hint = "let a proxy on this machine speak TLS to it, or use `probe` with an https URL";
+                if !is_local(&config) {
+                    let text = "`postgres` must be reached over a Unix socket or loopback".to_owned();
+                    return Err(refuse(text, Some(hint)));
+                }
+                Ok(AgeSource::Postgres(Box::new(config)))
+            }
+            (None, Some(url), None) if is_url(url) => Ok(AgeSource::Probe(url.clone())),
+            (None, Some(url), None) => {
+                Err(refuse(format!("`probe` is {url:?}, expected http://… or https://…"), None))
+            }
+            (None, None, Some(file)) => {
+                Ok(AgeSource::File(self.file.parent().unwrap_or(Path::new("")).join(file)))
+            }
+            _ => Err(refuse("expected exactly one of `postgres`, `probe` and `file`".to_owned(), None)),
+        }
     }
 
     fn client_id<T>(&self, at: &Spanned<T>, text: &str) -> Result<ClientId, ConfError> {

@@ -363,3 +363,48 @@ fn certificates_come_from_pem_files() {
     assert!(error.contains("line 5: certificates") && error.contains("no PEM certificate"), "{error}");
     fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_copy_has_one_source_of_its_age_and_a_database_is_near() {
+    let source = |source: &str| {
+        let text = LAND.replacen(
+            "connection = \"http\"\n",
+            &format!("connection = \"http\"\ncopy = {{ staleness = {{ {source} }} }}\n"),
+            1,
+        );
+        ServerConf::from_toml(&text, Path::new("/etc/saatkond/server.toml"), "DEV")
+            .map(|conf| conf.clients().next().unwrap().staleness.clone().unwrap())
+    };
+    assert_eq!(source("file = \"age\"").unwrap(), AgeSource::File("/etc/saatkond/age".into()));
+    let url = "https://is:8443/age?of=land";
+    assert_eq!(source(&format!("probe = \"{url}\"")).unwrap(), AgeSource::Probe(url.to_owned()));
+    for near in [
+        "host=/run/postgresql user=a",
+        "host=127.0.0.1 password=secret",
+        "postgresql://a:secret@localhost/land",
+    ] {
+        let found = source(&format!("postgres = \"{near}\"")).unwrap();
+        assert!(
+            matches!(found, AgeSource::Postgres(_)) && !format!("{found:?}").contains("secret"),
+            "{near}"
+        );
+    }
+    for (wrong, expected) in [
+        ("", "expected exactly one of `postgres`, `probe` and `file`"),
+        ("file = \"a\", probe = \"http://a/\"", "line 5: staleness: expected exactly one"),
+        ("probe = \"ftp://a/\"", "`probe` is \"ftp://a/\", expected http"),
+        ("probe = \"http://u:p@a/\"", "expected http"),
+        ("postgres = \"host=db.example.org password=secret\"", "over a Unix socket or loopback"),
+        ("postgres = \"host=localhost hostaddr=192.0.2.1\"", "over a Unix socket or loopback"),
+        ("postgres = \"host=localhost,db.example.org\"", "over a Unix socket or loopback"),
+        ("postgres = \"user=a\"", "over a Unix socket or loopback"),
+        ("postgres = \"password=secret bogus=1\"", "is no connection string"),
+        ("mysql = \"a\"", "unknown field `mysql`"),
+    ] {
+        let error = source(wrong).unwrap_err().to_string();
+        assert!(
+            error.contains(expected) && (!error.contains("secret") || wrong.contains("mysql")),
+            "{wrong}: {error}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`staleness`] | how old our own copies are |
+//! | [`source`], [`postgres`] | who is asked for it |
 //! | [`authority`] | who leads which register; writes between check and register |
 //! | [`doors`] | which doors of others are up, and to which a call is brought |
 //! | [`pins`] | where an operator sends reads by hand |
@@ -12,8 +13,10 @@
 pub mod authority;
 pub mod doors;
 pub mod pins;
+pub mod postgres;
 pub mod probe;
 pub mod registers;
+pub mod source;
 pub mod staleness;
 
 use authority::{Authority, AuthorityError};
@@ -22,6 +25,7 @@ use registers::Registers;
 use saatkond_proto::continuity::authority::Token;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServerId};
+use source::Databases;
 use staleness::Ages;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +35,8 @@ use std::time::Duration;
 pub struct Embassy {
     /// How old our own copies are.
     pub ages: Ages,
+    /// Connections over which they are asked.
+    pub databases: Databases,
     /// Who leads which register.
     pub authority: Authority,
     /// Which doors of others are up.
@@ -57,8 +63,9 @@ impl Embassy {
     /// [`AuthorityError`].
     pub fn open(authority: &Path) -> Result<Self, AuthorityError> {
         let authority = Authority::open(authority)?;
-        let (ages, doors, registers) = (Ages::default(), Doors::default(), Registers::default());
-        Ok(Self { ages, authority, doors, registers })
+        let (ages, databases) = (Ages::default(), Databases::default());
+        let (doors, registers) = (Doors::default(), Registers::default());
+        Ok(Self { ages, databases, authority, doors, registers })
     }
 
     /// Who leads a register, seen from `server`; `None` for what is no register, and where nobody may lead.

@@ -6,10 +6,12 @@
 //! | `server-file` | takes over a changed `server.toml` | looks each two seconds |
 //! | `ocsp` | fetches the OCSP responses of our certificates | each 20 minutes, sooner where they age faster |
 //! | `timestamp` | stamps the message log | as the instance says, at least each day |
+//! | `copies` | asks how old our copies of registers are | four times a second where there are some |
 //! | `sites` | asks the doors of registers how they are | four times a second while they are in use |
 //!
 //! Nothing runs that is not in [`Job`]. Jobs hang a new picture ([`crate::world`]); they never touch a request.
 
+mod copies;
 mod embassy;
 pub mod globalconf;
 pub mod ocsp;
@@ -46,6 +48,8 @@ pub enum Job {
     Timestamp,
     /// Asks the doors of registers how they are.
     Sites,
+    /// Asks how old our copies of registers are.
+    Copies,
 }
 
 /// What is known of a job.
@@ -104,7 +108,7 @@ struct Inner {
     /// Held while a picture is painted from the one that hangs: no two painters overlook each other.
     painting: Mutex<()>,
     statuses: Mutex<[Status; Job::ALL.len()]>,
-    /// Doors that are being asked how they are.
+    /// Doors and copies that are being asked how they are.
     probes: Mutex<JoinSet<()>>,
     /// Wakes the loop when a job's time has been moved.
     moved: Notify,
@@ -121,7 +125,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::GlobalConf, Self::ServerConf, Self::Ocsp, Self::Timestamp, Self::Sites];
+    pub const ALL: [Self; 6] =
+        [Self::GlobalConf, Self::ServerConf, Self::Ocsp, Self::Timestamp, Self::Sites, Self::Copies];
 
     /// The name, as status and log lines carry it.
     #[must_use]
@@ -132,6 +137,7 @@ impl Job {
             Self::Ocsp => "ocsp",
             Self::Timestamp => "timestamp",
             Self::Sites => "sites",
+            Self::Copies => "copies",
         }
     }
 
@@ -142,6 +148,7 @@ impl Job {
             Self::Ocsp => 2,
             Self::Timestamp => 3,
             Self::Sites => 4,
+            Self::Copies => 5,
         }
     }
 }
@@ -201,6 +208,7 @@ impl Jobs {
             Job::Ocsp => inner.fetch_ocsp().await,
             Job::Timestamp => inner.stamp().await,
             Job::Sites => inner.look_at_sites().await,
+            Job::Copies => inner.look_at_copies().await,
         };
         inner.end(job, outcome);
     }

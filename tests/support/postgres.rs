@@ -1,0 +1,164 @@
+//! A PostgreSQL at home and a standby abroad that replays its log: the real thing, over Unix sockets alone.
+//!
+//! The programs are those of the newest `/usr/lib/postgresql/*/bin`. PostgreSQL refuses to run as root: then it runs as
+//! `postgres`. Where either is missing a test says that it skips; under `SAATKOND_REQUIRE=all` that is a failure.
+
+use crate::directory::Directory;
+use crate::patiently;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// A primary and its standby; both end with this.
+#[derive(Debug)]
+pub struct Pair {
+    /// Where writes go.
+    pub home: Database,
+    /// What replays them.
+    pub abroad: Database,
+    _directory: Directory,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Database {
+    bin: PathBuf,
+    files: PathBuf,
+    socket: PathBuf,
+}
+
+impl Pair {
+    /// Makes both, or says why not: home speaks each second while nothing is written.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not here and `SAATKOND_REQUIRE=all`.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        let Some(bin) = programs() else {
+            let required = std::env::var("SAATKOND_REQUIRE").as_deref() == Ok("all");
+            assert!(!required, "PostgreSQL is required and not here");
+            eprintln!("SKIPPED: PostgreSQL, or its user, is not here");
+            return None;
+        };
+        let directory = Directory::new("pg");
+        let database = |name: &str| {
+            let socket = directory.path().join(name);
+            Database { bin: bin.clone(), files: socket.join("files"), socket }
+        };
+        let (home, abroad) = (database("home"), database("abroad"));
+        for place in [directory.path(), &home.socket, &abroad.socket] {
+            std::fs::create_dir_all(place).unwrap();
+            own(place);
+        }
+        home.run("initdb", &["-A", "trust", "-U", "land", "--no-sync", "-D", text(&home.files)]);
+        let lines = "listen_addresses = ''\nfsync = off\nwal_sender_timeout = '2s'\n\
+                     max_connections = 20\nshared_buffers = '16MB'\n";
+        let file = home.files.join("postgresql.conf");
+        let written = std::fs::read_to_string(&file).unwrap() + lines;
+        std::fs::write(&file, written).unwrap();
+        home.start();
+        let from = ["-h", text(&home.socket), "-U", "land", "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        abroad.run("pg_basebackup", &[&from[..], &["-D", text(&abroad.files)]].concat());
+        abroad.start();
+        Some(Self { home, abroad, _directory: directory })
+    }
+}
+
+impl Database {
+    /// Its connection string.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("host={} user=land dbname=postgres", self.socket.display())
+    }
+
+    /// A connection to it.
+    pub async fn client(&self) -> Client {
+        let config: Config = self.url().parse().unwrap();
+        let (client, connection) = patiently("a database answered", config.connect(NoTls)).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Ends it as a crash does.
+    pub fn crash(&self) {
+        self.run("pg_ctl", &["stop", "-m", "immediate", "-D", text(&self.files)]);
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w", "-D", text(&self.files)]);
+    }
+
+    fn start(&self) {
+        let options = format!("-k {}", self.socket.display());
+        let log = self.socket.join("log");
+        self.run(
+            "pg_ctl",
+            &["start", "-w", "-t", "60", "-D", text(&self.files), "-l", text(&log), "-o", &options],
+        );
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let Output { status, stdout, stderr } = self.command(program, arguments).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "{program}: {said}");
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let program = self.bin.join(program);
+        let mut command = match other_user() {
+            None => Command::new(program),
+            Some(_) => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+                command
+            }
+        };
+        command.args(arguments).current_dir(&self.socket).env("LC_ALL", "C");
+        command
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let files = self.files.clone();
+        let _ = self.command("pg_ctl", &["stop", "-m", "immediate", "-D", text(&files)]).output();
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The directory of the newest PostgreSQL's programs, if they can be run.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let number = path.file_name()?.to_str()?.parse().ok()?;
+            Some((number, path.join("bin"))).filter(|(_, bin)| bin.join("pg_basebackup").is_file())
+        })
+        .collect();
+    found.sort();
+    let is_runnable = other_user().is_none_or(|user| user.is_some());
+    found.pop().map(|(_, bin)| bin).filter(|_| is_runnable)
+}
+
+/// `None` where we may run it ourselves; else the user and group that must, if there are such.
+fn other_user() -> Option<Option<(u32, u32)>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    is_root.then(|| {
+        let users = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut line = users.lines().find(|line| line.starts_with("postgres:"))?.split(':').skip(2);
+        Some((line.next()?.parse().ok()?, line.next()?.parse().ok()?))
+    })
+}
+
+/// Gives a directory to the user that runs PostgreSQL.
+fn own(place: &Path) {
+    if let Some(Some((user, group))) = other_user() {
+        std::os::unix::fs::chown(place, Some(user), Some(group)).unwrap();
+    }
+}

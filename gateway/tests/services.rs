@@ -201,6 +201,22 @@ fn an_openapi_service_gets_the_endpoints_of_its_document() {
          DEV/GOV/M2/LAND/land\n  described   IS/docs/api.yaml\n  all of it   nobody\n  endpoint    GET /titles/*: nobody\n  \
          endpoint    GET /parcels: nobody\n"
     );
+    // A file is named as it is seen from where the command is said, and written as it is seen from server.toml.
+    fs::write(desk.dir.join("near.yaml"), API.replace("/api}", "'http://127.0.0.1:1/x'}")).unwrap();
+    let near = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_saatkond"));
+        command.current_dir(&desk.dir).arg("services").args(words).args(["--config", "gateway.toml"]);
+        let said = command.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    };
+    near(&["add", LAND, "--openapi", "near.yaml", "--code", "near"]);
+    assert!(desk.file().contains("description = \"near.yaml\""));
+    let nothing = "DEV/GOV/M2/LAND/near  openapi  near.yaml\n  nothing has changed\n";
+    assert_eq!(near(&["refresh", "near.yaml"]), nothing);
+    desk.does(&["refresh", &desk.dir.join("near.yaml").display().to_string()]);
+    desk.does(&["remove", "DEV/GOV/M2/LAND/near", "--yes"]);
+
     // A warning is taken by who has seen it only.
     desk.serves("/worse.yaml", &API.replace("servers: [{url: /api}]", "servers: [{url: 'https://{host}/'}]"));
     let worse = format!("{}/worse.yaml", desk.url);

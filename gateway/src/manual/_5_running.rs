@@ -66,6 +66,12 @@
 //! without a terminal nothing is changed, and the command ends with 2. 1: a document that is not read, or a file that
 //! somebody else changed meanwhile; 69: a description's server that does not answer; 78: a file that would be refused.
 //!
+//! With `--json`, `list` tells a list of services: `service`, `client`, `code`, `version`, `kind`, `url`, `description`,
+//! `timeout_seconds`, `verify_tls`, `enabled`, `notice`, `allow`, and `endpoints` of `method`, `path`, `generated`, `allow`.
+//! `add` and `refresh` tell `written`, and for each of `descriptions`: `of`, `kind`, `description`, `warnings`, `notes` and
+//! `changes`. A change is an `add`, `remove` or `adopt` of a `service` or of its `endpoint`, with `rights_lost` or `rights_of`
+//! where there are any.
+//!
 //! # Jobs
 //!
 //! | job | what it does | how often | when it fails |

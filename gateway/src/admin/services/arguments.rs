@@ -16,13 +16,13 @@ pub enum Services {
     /// Read descriptions anew, show what has changed, and take it over; rights on what remains are kept
     Refresh(Refresh),
     /// Let services serve
-    Enable(Change),
+    Enable(Enable),
     /// Let services serve no longer; callers are told why
     Disable(Disable),
     /// Change where services answer, how long they may take, whether their TLS certificate is checked
     Set(Set),
     /// Take services out, with all rights on them
-    Remove(Change),
+    Remove(Remove),
 }
 
 /// Arguments of `services list`.
@@ -97,16 +97,27 @@ pub struct Refresh {
     pub yes: bool,
 }
 
-/// Arguments of `services enable` and `services remove`.
+/// Arguments of `services enable`.
 #[derive(Debug, Clone, Args)]
-pub struct Change {
+pub struct Enable {
     /// Where it is written.
     #[command(flatten)]
     pub of: OfGateway,
     /// These: a client, a service, or a description
     #[arg(value_name = "CLIENT|SERVICE|DESCRIPTION", required = true)]
     pub which: Vec<String>,
-    /// Do not ask before rights are lost
+}
+
+/// Arguments of `services remove`.
+#[derive(Debug, Clone, Args)]
+pub struct Remove {
+    /// Where it is written.
+    #[command(flatten)]
+    pub of: OfGateway,
+    /// These: a client, a service, or a description
+    #[arg(value_name = "CLIENT|SERVICE|DESCRIPTION", required = true)]
+    pub which: Vec<String>,
+    /// Take them out without being asked
     #[arg(long)]
     pub yes: bool,
 }

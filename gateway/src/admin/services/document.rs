@@ -49,9 +49,9 @@ impl Document {
             return place.to_owned();
         }
         let seen = std::path::absolute(place).unwrap_or_else(|_| PathBuf::from(place));
-        let folder =
-            self.file.parent().and_then(|folder| std::path::absolute(folder).ok()).unwrap_or_default();
-        seen.strip_prefix(&folder).unwrap_or(&seen).display().to_string()
+        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+        let folder = file.parent().unwrap_or(Path::new(""));
+        seen.strip_prefix(folder).unwrap_or(&seen).display().to_string()
     }
 
     /// The services that some words name: by client, by service, by description. All of them when there is no word.
@@ -65,7 +65,7 @@ impl Document {
             let shown = || Some(self.conf.service(id)?.description.as_ref()?.to_string());
             *word == id.to_path()
                 || *word == id.client.to_path()
-                || description() == Some(word)
+                || description().is_some_and(|written| written == word || written == self.place(word))
                 || shown().as_ref() == Some(word)
         };
         for word in which {

@@ -17,7 +17,7 @@ mod step;
 use super::words::count;
 use crate::conf::units::Span;
 use crate::conf::{Conf, Description, ServiceKind};
-use arguments::{Add, Change, Disable, List, More, Refresh, Services, Set};
+use arguments::{Add, Disable, Enable, List, More, Refresh, Remove, Services, Set};
 use document::{Document, set};
 use read::{Source, Trust, Wish};
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -37,10 +37,10 @@ pub(super) async fn run(conf: &Conf, command: Services, streams: &mut Streams<'_
         Services::List(list) => editing.list(&list),
         Services::Add(add) => editing.add(add).await,
         Services::Refresh(refresh) => editing.refresh(&refresh).await,
-        Services::Enable(change) => editing.enable(&change),
+        Services::Enable(enable) => editing.enable(&enable),
         Services::Disable(disable) => editing.disable(&disable),
         Services::Set(set) => editing.set(&set),
-        Services::Remove(change) => editing.remove(&change),
+        Services::Remove(remove) => editing.remove(&remove),
     }
 }
 
@@ -51,8 +51,8 @@ pub(super) const fn config(command: &Services) -> &super::cli::OfGateway {
         Services::List(List { shown, .. })
         | Services::Add(Add { shown, .. })
         | Services::Refresh(Refresh { shown, .. }) => &shown.of,
-        Services::Enable(Change { of, .. })
-        | Services::Remove(Change { of, .. })
+        Services::Enable(Enable { of, .. })
+        | Services::Remove(Remove { of, .. })
         | Services::Disable(Disable { of, .. })
         | Services::Set(Set { of, .. }) => of,
     }
@@ -221,8 +221,8 @@ impl Editing<'_, '_, '_> {
         Ok(Some(read::refresh_wsdl(&self.document, client, &group, source, &wsdl)))
     }
 
-    fn enable(mut self, change: &Change) -> Result<Exit, Failure> {
-        let chosen = self.document.select(&change.which)?;
+    fn enable(mut self, enable: &Enable) -> Result<Exit, Failure> {
+        let chosen = self.document.select(&enable.which)?;
         for id in &chosen {
             if let Some(service) = self.document.service_mut(id).filter(|s| s.contains_key("enabled")) {
                 set(service, "enabled", true);
@@ -264,20 +264,20 @@ impl Editing<'_, '_, '_> {
         self.write(&format!("{} changed", count(chosen.len() as u64, "service is", "services are")))
     }
 
-    fn remove(self, change: &Change) -> Result<Exit, Failure> {
-        let chosen = self.document.select(&change.which)?;
+    fn remove(self, remove: &Remove) -> Result<Exit, Failure> {
+        let chosen = self.document.select(&remove.which)?;
         let gone =
             |id: &ServiceId| Step::RemoveService(id.clone(), read::rights(self.document.conf.service(id)));
         let steps = chosen.iter().map(gone).collect();
         let plan = Plan {
-            of: change.which.join(" "),
+            of: remove.which.join(" "),
             kind: "",
             description: String::new(),
             steps,
             warnings: Vec::new(),
             notes: Vec::new(),
         };
-        self.take(&[plan], !change.yes, false)
+        self.take(&[plan], !remove.yes, false)
     }
 
     /// Shows what is to be changed, asks, and changes it. What would be refused is not shown first.

@@ -4,7 +4,7 @@ use super::document::{Document, text};
 use super::step::{NewService, Plan, Step, name_of};
 use crate::admin::run::keys_refused;
 use crate::conf::units::Span;
-use crate::conf::{Conf, Description, Service, ServiceKind};
+use crate::conf::{Conf, Description, Grant, Service, ServiceKind};
 use crate::keys::Keys;
 use crate::net::description::{self, DescriptionError};
 use crate::net::fetch::Meeting;
@@ -14,7 +14,7 @@ use saatkond_proto::message::description::is_strict_code;
 use saatkond_proto::message::description::openapi::OpenApi;
 use saatkond_proto::message::description::wsdl::{Operation, Wsdl};
 use saatkond_proto::message::endpoint::Endpoint;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What is told of services that do not serve yet. Seen: X-Road 7.8 adds services so.
 pub(super) const NOTICE: &str = "Out of order";
@@ -178,8 +178,9 @@ pub(super) fn refresh_openapi(
 ) -> Plan {
     let (mut steps, mut notes) = (Vec::new(), Vec::new());
     if let Some(service) = document.conf.service(id) {
+        let known: HashMap<&Endpoint, &Grant> = service.endpoints.iter().map(|g| (&g.endpoint, g)).collect();
         for endpoint in &openapi.endpoints {
-            match service.endpoints.iter().find(|grant| grant.endpoint == *endpoint) {
+            match known.get(endpoint) {
                 None => steps.push(Step::AddEndpoint(id.clone(), endpoint.clone())),
                 Some(grant) if !grant.is_generated => {
                     steps.push(Step::AdoptEndpoint(id.clone(), endpoint.clone()));

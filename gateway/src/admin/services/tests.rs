@@ -100,6 +100,21 @@ fn difference(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
     (only(before, after), only(after, before))
 }
 
+/// The example that operators copy is changed in one line, whatever stands around it.
+#[test]
+fn the_example_keeps_every_comment() {
+    let example = include_str!("../../../../conf/server.toml");
+    let dir = TestDir::new("services-example");
+    fs::write(dir.0.join("server.toml"), example).unwrap();
+    let mut document = in_force(&dir);
+    assert!(!document.save().unwrap(), "read and written alike");
+    set(document.service_mut(&service("land", None)).unwrap(), "timeout", "5 s");
+    assert!(document.save().unwrap());
+    let expected = example.replace("\ntimeout = \"60 s\"", "\ntimeout = \"5 s\"");
+    assert_ne!(expected, example);
+    assert_eq!(written(&dir), expected);
+}
+
 #[test]
 fn a_value_is_changed_where_it_stands() {
     let (dir, mut document) = opened("services-set");

@@ -24,15 +24,21 @@ pub(super) struct Evidence {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Waits until both sides' records are time-stamped, then exports and verifies the consumer's.
-pub(super) async fn of_exchange(state: &State, id: &str, provider: &Site) -> anyhow::Result<Evidence> {
+/// Waits until both sides' records are time-stamped, then exports and verifies the consumer's; `name` begins the names of
+/// the files.
+pub(super) async fn of_exchange(
+    state: &State,
+    id: &str,
+    provider: &Site,
+    name: &'static str,
+) -> anyhow::Result<Evidence> {
     let deadline = Instant::now() + STAMPED_WITHIN;
     let consumer = stamped(&state.tax, id, deadline).await?;
     let provided = stamped(provider, id, deadline).await?;
     let (state, id) = (state.clone(), id.to_owned());
     let (provider, numbers) = (provider.name(), (span(&consumer), span(&provided)));
     // Files block: off the threads that others wait on.
-    tokio::task::spawn_blocking(move || prove(&state, &id, &provider, &consumer, numbers)).await?
+    tokio::task::spawn_blocking(move || prove(&state, (&id, name), &provider, &consumer, numbers)).await?
 }
 
 async fn stamped(site: &Site, id: &str, deadline: Instant) -> anyhow::Result<Vec<Found>> {
@@ -55,7 +61,7 @@ async fn stamped(site: &Site, id: &str, deadline: Instant) -> anyhow::Result<Vec
 
 fn prove(
     state: &State,
-    id: &str,
+    (id, name): (&str, &str),
     provider: &str,
     messages: &[Found],
     numbers: (String, String),
@@ -65,7 +71,7 @@ fn prove(
     let mut evidence = Evidence { lines: Vec::new(), files: Vec::new() };
     let mut stamped = None;
     for (found, (what, judge)) in messages.iter().zip([("request", provider), ("answer", "TAX")]) {
-        let file = state.example(what);
+        let file = state.example(&format!("{name}{what}"));
         drop(log.export(found, File::create(&file)?)?);
         let proof = verify(&mut Container::open(File::open(&file)?)?, &conf)?;
         evidence.lines.push(line(what, &proof, judge));

@@ -5,6 +5,7 @@
 //! | `state` | lays out the instance in a directory, as an installation's files would lie |
 //! | `parts` | starts, kills and restarts its processes |
 //! | `register` | the land register behind the Land Board's gateways |
+//! | `population` | the population register, which speaks SOAP; another door of the same process |
 //! | `load` | callers |
 //! | `evidence` | looks up, exports and verifies what an exchange left behind |
 //! | `story` | what happens, and what of it was true |
@@ -15,6 +16,7 @@
 mod evidence;
 mod load;
 mod parts;
+mod population;
 mod register;
 mod state;
 mod story;
@@ -52,7 +54,7 @@ pub struct DemoArgs {
 /// A part that the demo starts as a process of its own.
 #[derive(Debug, Clone, clap::Subcommand)]
 enum DemoPart {
-    /// One copy of the sample land register
+    /// One copy of the sample registers
     Register(RegisterArgs),
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `GET /land/titles/N` | `{"title", "owner", "copy"}` |
 //! | `POST /land/titles/N/transfer` with `{"to": NAME}` | the same, after the change |
+//! | `POST /person` | a SOAP message, `population` answers |
 //! | `POST /copy/effects` | takes changes of the other copy, one JSON object a line |
 
 use bytes::Bytes;
@@ -216,6 +217,7 @@ fn route(copy: &SiteCopy, method: &Method, path: &str, id: &str, body: &[u8]) ->
     match (method.as_str(), segments.as_slice()) {
         ("GET" | "HEAD", ["land", "titles", number]) => title(copy, number),
         ("POST", ["land", "titles", number, "transfer"]) => transfer(copy, number, id, body),
+        ("POST", ["person"]) => super::population::answer(&copy.name, body),
         ("POST", ["copy", "effects"]) => {
             let effects =
                 body.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();

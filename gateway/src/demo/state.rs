@@ -7,6 +7,7 @@
 //!   trust/               authority, OCSP, time-stamps, configuration
 //!   home/ embassy/ tax/  one gateway each: gateway.toml, server.toml, keys/, and what it keeps
 //!   registers/           one file for each copy of the land register
+//!   person.xml           a SOAP message to the population register
 //!   logs/                what each process says
 //! ```
 
@@ -19,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 /// The form of the state directory; raised when an older one can no longer be used.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Added to every port when the usual ones are taken.
 const PORT_SHIFTS: [u16; 6] = [0, 10_000, 20_000, 30_000, 40_000, 50_000];
 /// How often the demo's records are time-stamped.
@@ -137,6 +138,9 @@ impl State {
         for folder in [state.logs(), dir.join("registers")] {
             std::fs::create_dir_all(&folder).map_err(|e| disk("making", &folder, &e))?;
         }
+        let person = state.person();
+        std::fs::write(&person, super::population::question("person-of-curl"))
+            .map_err(|e| disk("writing", &person, &e))?;
         let bytes = serde_json::to_vec_pretty(&marker).unwrap_or_default();
         std::fs::write(&marker_file, bytes).map_err(|e| disk("writing", &marker_file, &e))?;
         Ok(state)
@@ -206,6 +210,11 @@ impl State {
         if copy == self.embassy.server { &self.embassy } else { &self.home }
     }
 
+    /// A message to the population register.
+    fn person(&self) -> PathBuf {
+        self.dir.join("person.xml")
+    }
+
     /// Commands to go on with.
     pub(super) fn try_it(&self) -> Vec<String> {
         let program =
@@ -217,6 +226,11 @@ impl State {
             format!(
                 "  curl -H 'X-Road-Client: {}' http://{}{}/titles/1001",
                 target.client, target.gateway, target.service
+            ),
+            format!(
+                "  curl -H 'Content-Type: text/xml' --data-binary @{} http://{}/",
+                shown(&relative(&self.person())),
+                target.gateway
             ),
             format!("  {program} messages list --config {}", shown(&self.tax.config())),
             format!(
@@ -328,8 +342,11 @@ impl Site {
             format!(
                 "version = 1\n\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n\n\
                  [[client.service]]\ncode = \"land\"\nkind = \"rest\"\nurl = \"http://{}/land\"\n\
+                 allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n\n\
+                 [[client]]\nid = \"DEV/GOV/M2/POPULATION\"\nconnection = \"http\"\n\n\
+                 [[client.service]]\ncode = \"personData\"\nversion = \"v1\"\nkind = \"soap\"\nurl = \"http://{}/person\"\n\
                  allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n",
-                self.register
+                self.register, self.register
             )
         };
         for (name, text) in [("gateway.toml", gateway), ("server.toml", server)] {
@@ -346,7 +363,10 @@ fn make(dir: &Path, ports: Ports) -> Result<Federation, Failure> {
     let trust = format!("http://{TRUST}:{}", ports.trust);
     let addresses = [TAX, HOME, EMBASSY].map(|ip| ip.to_string());
     let [tax, home, embassy] = addresses.each_ref().map(String::as_str);
-    let plan = Plan::two_boards(&trust, key, [tax, home, embassy]);
+    let mut plan = Plan::two_boards(&trust, key, [tax, home, embassy]);
+    for board in plan.members.iter_mut().filter(|member| member.code == "M2") {
+        board.subsystems.push("POPULATION".to_owned());
+    }
     Federation::create(dir, &plan, crate::clock::Clock::system().now()).map_err(|e| {
         let why = crate::net::message::chain(&e);
         Failure::new(Exit::Disk, format!("making the demo's instance in {}: {why}", dir.display()))

@@ -4,6 +4,7 @@ use super::DemoArgs;
 use super::evidence::{self, Evidence};
 use super::load::{Call, Load, Outcome, Tally, call};
 use super::parts::{Part, Ready};
+use super::population;
 use super::register::count_effects;
 use super::state::{Site, State};
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -78,6 +79,7 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
 
     let mut found = Findings::default();
     first_call(&state, began, &mut found, &mut screen).await?;
+    soap_call(&state, &mut found, &mut screen).await;
     for _ in 0..args.kills {
         kill_home(&state, &mut parts, &mut found, &mut screen).await?;
     }
@@ -153,7 +155,12 @@ impl Processes {
         {
             line(what, &site.title(), site.shown.to_string(), took.map_err(failed)?);
         }
-        line("register", "land register DEV/GOV/M2/LAND, a copy at each site", String::new(), registers);
+        line(
+            "register",
+            "registers DEV/GOV/M2/LAND and …/POPULATION, copies at each site",
+            String::new(),
+            registers,
+        );
         Ok(())
     }
 }
@@ -178,14 +185,42 @@ async fn first_call(
     };
     let call = format!("GET {}/titles/1001", target.service);
     screen.line(format!("{call:<79} 200 in {:.1} ms, answered by {copy}", took.as_secs_f64() * 1000.0));
-    match evidence::of_exchange(state, &id, state.site(copy)).await {
+    prove(state, (&id, ""), copy, found, screen).await;
+    Ok(())
+}
+
+/// One SOAP message, answered with an attachment, and what was proven by it.
+async fn soap_call(state: &State, found: &mut Findings, screen: &mut Screen<'_, '_>) {
+    let (asked, id) = (Instant::now(), format!("demo-soap-{}", state.run()));
+    let person = population::ask(&state.target(), &id).await;
+    let took = asked.elapsed();
+    screen.line(String::new());
+    match person {
+        Ok(person) => {
+            let call = format!("POST {}, with a portrait of {} bytes", population::SERVICE, person.portrait);
+            let (ms, copy) = (took.as_secs_f64() * 1000.0, &person.copy);
+            screen.line(format!("{call:<79} 200 in {ms:.1} ms, answered by {copy}"));
+            prove(state, (&id, "soap-"), copy, found, screen).await;
+        }
+        Err(e) => found.untrue.push(format!("the SOAP call is answered: {e:#}")),
+    }
+}
+
+/// Tells what an exchange left behind; `name` begins the names of its containers.
+async fn prove(
+    state: &State,
+    (id, name): (&str, &'static str),
+    copy: &str,
+    found: &mut Findings,
+    screen: &mut Screen<'_, '_>,
+) {
+    match evidence::of_exchange(state, id, state.site(copy), name).await {
         Ok(Evidence { lines, files }) => {
             lines.into_iter().for_each(|line| screen.line(line));
-            found.evidence = files.iter().map(|f| f.display().to_string()).collect();
+            found.evidence.extend(files.iter().map(|f| f.display().to_string()));
         }
         Err(e) => found.untrue.push(format!("the call left evidence that holds: {e:#}")),
     }
-    Ok(())
 }
 
 /// Kills home under load, watches reads go on, brings it back.

@@ -128,7 +128,7 @@ pub enum ReadError {
     NotAFault,
     /// An XML part or answer that must be a fault, and is not even a message.
     #[error("document is no SOAP fault: {0}")]
-    Unread(SoapError),
+    Unread(Box<SoapError>),
     /// A request's block in a response, or the reverse.
     #[error("{found} stands where its opposite must")]
     WrongDirection {
@@ -564,7 +564,7 @@ pub fn plain_fault(body: &[u8]) -> Result<SoapFault, ReadError> {
         Ok(None) | Err(_) => match Document::read(body.to_vec(), None) {
             Ok(Document::Fault(fault)) => Ok(fault),
             Ok(Document::Envelope(_)) => Err(ReadError::NotAFault),
-            Err(error) => Err(ReadError::Unread(error)),
+            Err(error) => Err(ReadError::Unread(Box::new(error))),
         },
     }
 }

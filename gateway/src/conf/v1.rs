@@ -228,6 +228,9 @@ pub struct Timestamping {
     pub services: Vec<String>,
     /// Records under one time-stamp. Default: `10000`.
     pub records_max: usize,
+    /// Whether a message is time-stamped before anything is done with it: one that cannot be stamped then ends in
+    /// `timestamping_failed` at once. Messages that wait at the same time share a time-stamp. Default: `false`.
+    pub immediately: bool,
     /// How soon after a failure it is tried again. Default: `60 s`.
     #[serde(deserialize_with = "span")]
     pub retry: Duration,
@@ -354,6 +357,7 @@ impl Default for Timestamping {
             interval: Duration::ZERO,
             services: Vec::new(),
             records_max: 10_000,
+            immediately: false,
             retry: Duration::from_secs(60),
             failure_allowed: Duration::from_secs(4 * 3600),
         }

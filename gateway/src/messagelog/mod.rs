@@ -277,7 +277,10 @@ impl MessageLog {
     /// Refuses a message while its record could not be stamped.
     fn admit(&self) -> Result<(), LogError> {
         let stamping = self.0.stamping.lock().unwrap_or_else(PoisonError::into_inner);
-        stamping.admit(self.0.clock.now(), self.0.policy.timestamping.failure_allowed)
+        let conf::Timestamping { immediately, failure_allowed, .. } = self.0.policy.timestamping;
+        // What is stamped at once fails by itself.
+        let allowed = if immediately { Duration::ZERO } else { failure_allowed };
+        stamping.admit(self.0.clock.now(), allowed)
     }
 
     async fn keep(&self, bodies: &[Spooled]) -> Result<Vec<Attachment>, LogError> {

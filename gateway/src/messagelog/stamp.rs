@@ -116,6 +116,14 @@ impl MessageLog {
         self.write(&Content::Stamp(stamp)).await
     }
 
+    /// Whether a message has a time-stamp.
+    ///
+    /// # Errors
+    /// [`LogError`] for a log that cannot be read.
+    pub fn is_stamped(&self, number: u64) -> Result<bool, LogError> {
+        Ok(self.0.index.stamp_of(number)?.is_some())
+    }
+
     /// How many messages have no time-stamp.
     #[must_use]
     pub fn unstamped(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::body::{BodyError, Incoming, Outgoing};
 use super::outward::Lane;
 use super::random;
+use super::timestamp;
 use crate::Gateway;
 use crate::messagelog::{Record, Recorded, Spool, SpoolError, SpoolWriter, Spooled};
 use crate::world::World;
@@ -361,7 +362,14 @@ pub async fn record<T: Record>(gateway: &Gateway, item: T) -> Result<Recorded<T>
     let late = |late| {
         Fault::new(Leaf::LoggingFailed, "the message log did not take the record in time").because(late)
     };
-    Ok(timeout(KEEPING_MAX, gateway.log.record(item)).await.map_err(late)??)
+    let recorded = timeout(KEEPING_MAX, gateway.log.record(item)).await.map_err(late)??;
+    if gateway.conf.timestamping.immediately {
+        let late = |late| {
+            Fault::new(Leaf::TimestampingFailed, "the message was not time-stamped in time").because(late)
+        };
+        timeout(KEEPING_MAX, timestamp::at_once(gateway, recorded.number())).await.map_err(late)??;
+    }
+    Ok(recorded)
 }
 
 //------------ Envelope ------------------------------------------------------

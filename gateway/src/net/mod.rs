@@ -137,6 +137,8 @@ pub struct Net {
     pub(crate) names: names::Names,
     /// Doors that connected first.
     pub(crate) fastest: dial::Fastest,
+    /// Held by whoever has messages stamped before they go on.
+    pub(crate) stamping: tokio::sync::Mutex<()>,
 }
 
 impl Net {
@@ -153,6 +155,7 @@ impl Net {
             verdicts: peer::Verdicts::new(),
             names: names::Names::default(),
             fastest: dial::Fastest::default(),
+            stamping: tokio::sync::Mutex::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::fetch::{self, Bounds};
 use crate::Gateway;
 use crate::messagelog::StampOrder;
 use saatkond_proto::crypto::DigestAlgorithm;
+use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::globalconf::Tsa;
 use saatkond_proto::limits;
 use saatkond_proto::trust::Certificate;
@@ -34,6 +35,25 @@ pub(crate) async fn stamp(gateway: &Gateway, order: StampOrder) -> Result<(), St
     recorded.map_err(|error| error.to_string())?;
     gateway.log.stamping_works();
     tracing::debug!(records, service, "message log stamped");
+    Ok(())
+}
+
+/// Has a message that was just recorded stamped, if nobody has meanwhile; with it goes all that waits.
+///
+/// # Errors
+/// [`Fault`] with `timestamping_failed`, or for a log that cannot be read.
+pub(crate) async fn at_once(gateway: &Gateway, number: u64) -> Result<(), Fault> {
+    let _turn = gateway.net.stamping.lock().await;
+    let most = gateway.conf.timestamping.records_max;
+    while !gateway.log.is_stamped(number)? {
+        let log = gateway.log.clone();
+        let order = tokio::task::spawn_blocking(move || log.to_stamp(most)).await;
+        let Some(order) = order.map_err(super::message::internal)?? else { break };
+        stamp(gateway, order).await.map_err(|why| {
+            tracing::warn!(error = why, "message not time-stamped: its exchange ends");
+            Fault::new(Leaf::TimestampingFailed, "the message could not be time-stamped")
+        })?;
+    }
     Ok(())
 }
 

@@ -135,6 +135,27 @@ async fn when_stamping_has_failed_for_too_long_nothing_goes_on() {
     assert_eq!(tax.ask(&Ask::get("land")).await.status(), 200);
 }
 
+/// Spec: message-path §7.1, synchronous: what cannot be stamped now goes no further, however short the failure.
+#[tokio::test]
+async fn where_messages_are_stamped_at_once_none_goes_on_without() {
+    let answer = |_: &_| Answer::json("{}");
+    let at_once = "[timestamping]\nimmediately = true\n";
+    let Pair { tax, home, service, mut federation } = Pair::with(answer, at_once, at_once).await;
+    let asking = (0..8).map(|_| spawn_asking(tax.clients, Ask::get("land"))).collect::<Vec<_>>();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().status(), 200);
+    }
+    for site in [&tax, &home] {
+        assert_eq!(site.log().len(), 16);
+        assert!(site.log().iter().all(|found| found.stamp.is_some()));
+    }
+    federation = federation.without_trust_services().await;
+    let heard = tax.ask(&Ask::get("land")).await;
+    assert_eq!((heard.status(), heard.code()), (500, "server.clientproxy.timestamping_failed"), "{heard:?}");
+    assert_eq!(service.asked.len(), 8);
+    drop(federation);
+}
+
 /// Every record of both gateways, exported as a file, proves who said what when: by the instance's configuration alone.
 #[tokio::test]
 async fn what_the_logs_hold_is_proof() {

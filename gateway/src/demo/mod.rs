@@ -24,6 +24,7 @@ mod story;
 pub use register::RegisterArgs;
 
 use saatkond_ca::exit::{Exit, Failure, Streams};
+use saatkond_ca::key::KeySpec;
 use std::path::PathBuf;
 
 /// What the demo is asked to do.
@@ -47,6 +48,9 @@ pub struct DemoArgs {
     /// Make the small state's files and exit
     #[arg(long)]
     lay_out: bool,
+    /// The kind of keys a new small state gets; X-Road's own servers make RSA-2048
+    #[arg(long, value_name = "KIND", default_value_t = KeySpec::Rsa2048, hide = true)]
+    keys: KeySpec,
     #[command(subcommand)]
     part: Option<DemoPart>,
 }

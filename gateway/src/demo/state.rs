@@ -95,16 +95,16 @@ const TAX: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 3, 1));
 const TRUST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl State {
-    /// Finds the state in `dir`, or makes it there.
-    pub(super) async fn prepare(dir: &Path, fresh: bool) -> Result<Self, Failure> {
-        let (dir_owned, fresh) = (dir.to_owned(), fresh);
+    /// Finds the state in `dir`, or makes it there with keys of this kind.
+    pub(super) async fn prepare(dir: &Path, fresh: bool, keys: KeySpec) -> Result<Self, Failure> {
+        let dir_owned = dir.to_owned();
         // Keys take their time and files may block: off the threads that others wait on.
-        tokio::task::spawn_blocking(move || Self::prepare_blocking(&dir_owned, fresh))
+        tokio::task::spawn_blocking(move || Self::prepare_blocking(&dir_owned, fresh, keys))
             .await
             .map_err(|e| Failure::new(Exit::OurBug, format!("preparing the demo's state: {e}")))?
     }
 
-    fn prepare_blocking(dir: &Path, fresh: bool) -> Result<Self, Failure> {
+    fn prepare_blocking(dir: &Path, fresh: bool, keys: KeySpec) -> Result<Self, Failure> {
         let marker_file = dir.join("demo.json");
         if fresh && marker_file.exists() {
             std::fs::remove_dir_all(dir).map_err(|e| disk("removing", dir, &e))?;
@@ -128,7 +128,7 @@ impl State {
             })?
         } else {
             std::fs::create_dir_all(dir).map_err(|e| disk("making", dir, &e))?;
-            make(dir, marker.ports)?
+            make(dir, marker.ports, keys)?
         };
         marker.runs += 1;
         let state = Self::at(dir, federation, marker.ports, marker.runs);
@@ -357,9 +357,9 @@ impl Site {
     }
 }
 
-/// Makes the instance: RSA-2048 keys as X-Road's, or P-256 where this processor makes no RSA keys.
-fn make(dir: &Path, ports: Ports) -> Result<Federation, Failure> {
-    let key = KeySpec::Rsa2048.or_what_is_possible();
+/// Makes the instance: with the keys that were asked for, or P-256 where this processor makes no RSA keys.
+fn make(dir: &Path, ports: Ports, keys: KeySpec) -> Result<Federation, Failure> {
+    let key = keys.or_what_is_possible();
     let trust = format!("http://{TRUST}:{}", ports.trust);
     let addresses = [TAX, HOME, EMBASSY].map(|ip| ip.to_string());
     let [tax, home, embassy] = addresses.each_ref().map(String::as_str);

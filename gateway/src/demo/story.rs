@@ -68,7 +68,7 @@ impl Screen<'_, '_> {
 /// Brings the state up, tells the story, and stays until Ctrl-C unless once was asked for.
 pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let state = State::prepare(&args.dir, args.fresh).await?;
+    let state = State::prepare(&args.dir, args.fresh, args.keys).await?;
     if args.lay_out {
         return Ok(Exit::Done);
     }

@@ -160,6 +160,22 @@ impl Site {
 
     /// As [`Site::believe`], of all instances; its own is the first.
     pub fn believe_all(&self, change: impl FnOnce(&mut Vec<Instance>)) {
+        let mut instances = self.instances();
+        change(&mut instances);
+        let (gateway, world) = (&self.gateway, self.gateway.world());
+        gateway.world.swap(World::new(
+            &gateway.conf.server,
+            Arc::new(GlobalConf::new(gateway.conf.instance(), instances).unwrap()),
+            Arc::clone(&world.server),
+            Arc::clone(&world.statuses),
+            &gateway.keys,
+            gateway.now(),
+        ));
+    }
+
+    /// What it fetched of its instance.
+    #[must_use]
+    pub fn instances(&self) -> Vec<Instance> {
         let mut files = BTreeMap::new();
         let stored = self.gateway.conf.globalconf_dir();
         let own = self.gateway.conf.instance().to_owned();
@@ -171,17 +187,7 @@ impl Site {
                 }
             }
         }
-        let mut instances = layout::load(&files).unwrap().instances;
-        change(&mut instances);
-        let (gateway, world) = (&self.gateway, self.gateway.world());
-        gateway.world.swap(World::new(
-            &gateway.conf.server,
-            Arc::new(GlobalConf::new(&own, instances).unwrap()),
-            Arc::clone(&world.server),
-            Arc::clone(&world.statuses),
-            &gateway.keys,
-            gateway.now(),
-        ));
+        layout::load(&files).unwrap().instances
     }
 
     /// As [`Site::believe`], that a server shows these certificates besides its own.

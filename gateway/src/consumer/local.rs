@@ -1,9 +1,9 @@
-//! Questions that the gateway answers by itself: nobody else is asked, and nothing is signed.
+//! Questions that the gateway answers by itself: but for the directory nobody else is asked, and nothing is signed.
 //!
 //! Spec: message-path §1.2, §1.7, §6.7. An expired configuration is told as to SOAP, whatever was asked.
 
 use super::reply::Reply;
-use super::{admit, evidence};
+use super::{admit, evidence, govstack};
 use crate::Gateway;
 use crate::net::head::RequestHead;
 use crate::net::listen::Exchange;
@@ -20,6 +20,8 @@ pub(super) enum Local {
     Documents,
     /// The configuration that they are verified with.
     Configuration,
+    /// GovStack's directory; its providers are asked.
+    Directory,
 }
 
 impl Local {
@@ -30,6 +32,7 @@ impl Local {
             ("GET", "/listClients") => Some(Self::Clients),
             ("GET", "/asic") => Some(Self::Documents),
             ("GET", "/verificationconf") => Some(Self::Configuration),
+            ("GET", path) if path.starts_with(govstack::PLACE) => Some(Self::Directory),
             _ => None,
         }
     }
@@ -41,7 +44,7 @@ impl Local {
     pub(super) async fn answer(
         self,
         gateway: &Gateway,
-        asked: &Exchange,
+        asked: &mut Exchange,
         account: &mut Account,
     ) -> Result<Reply, Fault> {
         let (_, query) = parts(&asked.head);
@@ -49,6 +52,7 @@ impl Local {
             Self::Clients => list_clients(gateway, &asked.head, query),
             Self::Documents => evidence::documents(gateway, query, &asked.caller, account).await,
             Self::Configuration => evidence::configuration(gateway).await,
+            Self::Directory => govstack::answer(gateway, asked, account).await,
         }
     }
 }

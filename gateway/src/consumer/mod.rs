@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `local` | questions that the gateway answers by itself |
 //! | `evidence` | signed documents, and what they are verified with |
+//! | `govstack` | GovStack's directory, told from metaservices |
 //! | [`mod@admit`] | which information system is this, and may it speak for that subsystem |
 //! | [`mod@resolve`] | where to knock, in which order |
 //! | [`mod@send`] | when a call may go to another door, and who is asked beside whom |
@@ -15,18 +16,21 @@ pub mod admit;
 pub mod attempt;
 pub mod check;
 mod evidence;
+mod govstack;
 mod local;
 pub mod reply;
 pub mod resolve;
 pub mod send;
 
 use crate::Gateway;
+use crate::messagelog::Recorded;
 use crate::net::body::Outgoing;
 use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
 use crate::net::task::{self, Account};
 use crate::net::{message, tls};
 use admit::admit;
 use attempt::Call;
+use check::Matched;
 use http::Response;
 use local::Local;
 use reply::{Dialect, Reply};
@@ -43,6 +47,16 @@ use tower::limit::ConcurrencyLimitLayer;
 /// # Errors
 /// [`Fault`] says what stopped it, and whether it may have taken effect.
 pub async fn ask(gateway: &Gateway, asked: &mut Exchange, account: &mut Account) -> Result<Reply, Fault> {
+    let answer = carry(gateway, asked, account).await?;
+    reply::reply(&answer)
+}
+
+/// The way there and back.
+async fn carry(
+    gateway: &Gateway,
+    asked: &mut Exchange,
+    account: &mut Account,
+) -> Result<Recorded<Matched>, Fault> {
     let world = gateway.world(); // one picture, kept to the end
     let (question, following) = admit(gateway, &world, asked).await?;
     account.names(&question);
@@ -50,8 +64,7 @@ pub async fn ask(gateway: &Gateway, asked: &mut Exchange, account: &mut Account)
     let attachments = following.take(gateway).await?; // so that another door may be sent the same bytes
     let call = Call { question, attachments };
     let answer = send(gateway, &world, route, call, account).await?; // signed, recorded, answered, Matched
-    let answer = message::record(gateway, answer).await?; // → Recorded
-    reply::reply(&answer)
+    message::record(gateway, answer).await // → Recorded
 }
 
 /// Serves information systems at one door until `stop`.
@@ -89,7 +102,7 @@ async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
     let exchange = async move {
         let mut account = Account::new("consumer");
         let answered = match Local::of(&asked.head) {
-            Some(local) => local.answer(&gateway, &asked, &mut account).await,
+            Some(local) => local.answer(&gateway, &mut asked, &mut account).await,
             None => ask(&gateway, &mut asked, &mut account).await,
         };
         asked.body.discard();

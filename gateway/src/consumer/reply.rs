@@ -11,6 +11,7 @@ use crate::net::task::Account;
 use crate::net::{message, random};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use saatkond_proto::fault::{Code, Fault, Leaf, Origin, SoapFault};
+use saatkond_proto::message::meta::govstack as directory;
 use saatkond_proto::message::rest;
 
 /// An answer for the information system.
@@ -102,6 +103,8 @@ pub enum Dialect {
     Soap,
     /// Words for people, and a status.
     Text,
+    /// GovStack's directory: a status, and words in JSON.
+    GovStack,
 }
 
 impl Dialect {
@@ -113,6 +116,7 @@ impl Dialect {
         }
         match Local::of(head) {
             Some(Local::Documents | Local::Configuration) => Self::Text,
+            Some(Local::Directory) => Self::GovStack,
             Some(Local::Clients) | None => Self::Soap,
         }
     }
@@ -130,6 +134,7 @@ impl Dialect {
             Self::Rest { accept } => tell_rest(accept, &code, &fault.detail, &detail),
             Self::Text if fault.code != Code::of(Leaf::GlobalConfOutdated) => tell_text(&fault),
             Self::Soap | Self::Text => tell_soap(&code, &fault, detail),
+            Self::GovStack => tell_words(&code, &fault.detail),
         };
         (response, code)
     }
@@ -165,6 +170,16 @@ fn tell_text(fault: &Fault) -> Response<Outgoing> {
     };
     let text = HeaderValue::from_static("text/plain; charset=UTF-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+/// Spec: [`saatkond_proto::message::meta::govstack`].
+fn tell_words(code: &str, words: &str) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::sized().bytes(directory::text(words)));
+    let status = StatusCode::from_u16(rest::error_status(code));
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = HeaderValue::from_static(directory::CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 

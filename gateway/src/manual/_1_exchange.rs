@@ -68,6 +68,25 @@
 //! `description` in `server.toml` is read at that moment, within the service's time limit and by its TLS rules, and
 //! addresses are taken out of it.
 //!
+//! # GovStack's directory
+//!
+//! The directory of a GovStack Information Mediator (`listClients`, `listMethods`, `allowedMethods`, `getOpenAPI`, in
+//! GovStack's names and shapes) is answered under `/govstack/` at the door of information systems: its own paths are
+//! X-Road's, too (`consumer/govstack.rs`). An adaptor in front brings it to where GovStack's clients look, and says for
+//! which information system it stands; with Caddy:
+//!
+//! ```text
+//! :3366 {
+//!     rewrite * /govstack{uri}
+//!     reverse_proxy 127.0.0.1:8080 {
+//!         header_up X-Road-Client DEV/GOV/M1/TAX
+//!     }
+//! }
+//! ```
+//!
+//! A client that names itself, in `Information-Mediator-Client` or `X-GovStack-Client`, goes before `X-Road-Client`. Each
+//! question to a provider is an exchange as above, `getOpenAPI` two: whether the provider has such a service is asked first.
+//!
 //! # What is proven afterwards
 //!
 //! Both message logs hold both messages with their signatures, the certificates, and the OCSP responses of that moment

@@ -23,6 +23,7 @@
 //! | `consumer` | each check of the consumer's gateway, made to fail |
 //! | `doors` | when a call goes to another door, and when not |
 //! | `inside` | TLS with information systems: RSA and EC keys on both sides, TLS 1.2 and 1.3 |
+//! | `govstack` | the calls of GovStack's public test, over the borders of five instances |
 //! | `meta` | listClients, listMethods and their like |
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
@@ -40,6 +41,7 @@ mod documents;
 mod doors;
 mod evidence;
 mod exchange;
+mod govstack;
 mod inside;
 mod meta;
 mod provider;

@@ -7,9 +7,11 @@
 //! | [`clients`] | `listClients`: members and subsystems of an instance |
 //! | [`methods`] | `listMethods` and `allowedMethods`: the services of a provider |
 //! | [`addresses`] | `getWsdl` and `getOpenAPI`: descriptions without the addresses of services |
+//! | [`govstack`] | the same as a directory in GovStack's words |
 
 pub mod addresses;
 pub mod clients;
+pub mod govstack;
 pub mod methods;
 
 use super::rest::Method;

@@ -81,6 +81,7 @@
 //! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
 //! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
 //! | `sites` | asks the doors of registers in use how they are, and reads `pins.toml` | four times a second | [chapter 2](super::_2_doors); pins that cannot be read leave the earlier ones in force |
+//! | `copies` | asks how old our copies of registers are | four times a second | what was told grows old; beyond the bound the copy answers no reads ([chapter 6](super::_6_continuity)) |
 //!
 //! A job that fails is tried again after a second, then after twice as long each time, up to its interval, or to
 //! `jobs.ocsp_retry` and `timestamping.retry` for those two. The first failure and every new reason are logged, the same again and again is not; so is the first success afterwards.

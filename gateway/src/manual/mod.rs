@@ -7,6 +7,7 @@
 //! | [`_3_stores`] | what lies on disk, whether it is trusted, and what its thief could do |
 //! | [`_4_stricter`] | what X-Road 7.8 lets pass and we refuse, and why |
 //! | [`_5_running`] | start, health, drain, log lines, exit codes, and what to do when something fails |
+//! | [`_6_continuity`] | what a site is, which copy of a register may do what, and what is promised of it |
 //!
 //! Every option stands with its unit and default in `conf/gateway.toml`. What travels between gateways is the crate
 //! [`saatkond_proto`].
@@ -16,3 +17,4 @@ pub mod _2_doors;
 pub mod _3_stores;
 pub mod _4_stricter;
 pub mod _5_running;
+pub mod _6_continuity;

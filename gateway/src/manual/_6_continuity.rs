@@ -1,0 +1,74 @@
+//! What a site is, which copy of a register may do what, and what is promised of it.
+//!
+//! A *register* is a subsystem that a state serves from several *sites*: at home, from an embassy abroad that a treaty makes
+//! as inviolable as home, perhaps from a mission or a public cloud. One site *leads* it and takes its writes; the others hold
+//! *copies*. How a copy comes to be is the register's own affair (PostgreSQL's replication, say); a gateway asks how old it is.
+//!
+//! # What the instance decides
+//!
+//! `[continuity]` in `instance.toml` names sites, registers and operators; `saatkond ca instance apply` checks it against the
+//! members and servers, and publishes it as one more part of the signed configuration
+//! ([`saatkond_proto::continuity::policy`]; its form is `schemas/continuity-params.xsd`). X-Road's own servers keep the part
+//! and ignore it; other instances are not told it. It says who may lead, never who leads: configuration is minutes old.
+//!
+//! Each change raises its *generation*. A gateway remembers the newest that it took (`jobs/policy.rs`), over restarts: one
+//! that is lower, that has the same number and differs, that is gone or is not read, is not taken, whoever signed it; what
+//! was decided before stays in force and `saatkond status` warns. The rest of the configuration is taken as ever.
+//!
+//! # What a class allows where
+//!
+//! One table, and nothing else decides ([`saatkond_proto::continuity::class::ruling`]):
+//!
+//! | class | home | embassy by agreement | mission | public cloud |
+//! |---|---|---|---|---|
+//! | `PUBLIC` | all | all | all | a copy, passing calls on; never leads |
+//! | `INTERNAL` | all | all | passing calls on | nothing |
+//! | `RESTRICTED` | all | passing calls on; a copy where `live` names the site; leads by mandate only | nothing | nothing |
+//! | `HOME_ONLY` | all | nothing | nothing | nothing |
+//!
+//! There are no mandates yet: a `RESTRICTED` register is led from home. Who picks a door has sent it plain text before
+//! anything is asked, so the class is held first against where a subsystem is *registered*: `ca instance apply` refuses a
+//! registration on a server where calls may not pass, and a `server.toml` that brings such a register is refused. A swap of
+//! the configuration that forbids what is served stops that register alone, with `continuity.class_forbidden`, and says so as
+//! an error in the log and a warning in `saatkond status` (`world.rs`, `provider/authorise.rs`). A server that stands at no
+//! site serves no register. `saatkond check` says all this beforehand, and warns where registers of different successions
+//! share a server.
+//!
+//! # Read or write
+//!
+//! As the register's provider declares it in `[[continuity.register.service]]`: a service, one version of it, or a method and
+//! a path pattern. The narrower stands above the wider; of equals `write` stands. Without a declaration GET, HEAD and OPTIONS
+//! read, and all else writes, SOAP included. What a caller says of its own call counts for nothing.
+//!
+//! # How old a copy is
+//!
+//! `[client.copy]` in `server.toml` names who says it: a file, a probe, or a PostgreSQL standby (`embassy/source.rs`,
+//! `embassy/postgres.rs`), asked four times a second (`jobs/copies.rs`). What was told grows old from that moment; what is not
+//! known is beyond every bound. Clocks of source and gateway are compared: more than two seconds ahead is not known.
+//!
+//! A read is answered by our copy when it is not older than `X-Road-Cont-Max-Staleness` of the signed request, never more
+//! than the register's `staleness_max`, and without that header not older than its `staleness`
+//! (`provider/continuity.rs`). Who leads answers every read. What our copy may not answer ends as
+//! `continuity.staleness_exceeded`, unless it can be passed on to who leads.
+//!
+//! # What is said, and by whom
+//!
+//! | header | from, to | says |
+//! |---|---|---|
+//! | `X-Road-Cont-Max-Staleness` | caller to provider's gateway | seconds, to the thousandth; of several the strictest |
+//! | `X-Road-Cont-State` | provider's gateway to caller | `HOME_ACTIVE;site=lux1;copy=STANDBY;token=0`: who leads (home, or `EMBASSY_ACTIVE`), which site answered, as what, and the token it knows |
+//! | `X-Road-Cont-Staleness` | provider's gateway to caller | how old what a read saw was when the register was asked, at most; 0 where it leads |
+//! | `X-Road-Cont-Retry` | provider's gateway to caller | of a refused call: whether and where it may be tried again |
+//! | `X-Road-Cont-Token` | gateway to register | the token under which it is called: a register that keeps the highest refuses a deposed site |
+//!
+//! They stand in the signed block and so in both message logs. Nobody else speaks under these names: of a message every
+//! `X-Road-Cont-*` is dropped before the register is called (the signed bytes stay as they came), and of the register's answer
+//! before ours are added. SOAP answers carry none, and SOAP has no place for a demand: reads by SOAP go by the register's own
+//! bound. The register hears the token with both.
+//!
+//! # What is not promised yet
+//!
+//! - An unplanned change of who leads may lose writes that were acknowledged: there is no journal yet.
+//! - A copy of this or that age says what it holds, not that two copies show one common moment.
+//! - A PostgreSQL primary that is held up for seconds between two messages to its standby may let the standby seem younger by
+//!   that long. A heartbeat row, written each second, is free of that.

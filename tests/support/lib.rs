@@ -29,6 +29,7 @@ pub mod recorded;
 pub mod seen;
 pub mod service;
 pub mod site;
+pub mod stock;
 pub mod vectors;
 pub mod wire;
 

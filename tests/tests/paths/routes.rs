@@ -6,8 +6,9 @@ use saatkond_proto::continuity::doors::{RegisterView, Trouble};
 use saatkond_proto::continuity::{Access, Class, Policy, ServiceAccess, refusal};
 use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
 use saatkond_tests::federation::land;
-use saatkond_tests::peer::http_answer;
+use saatkond_tests::peer::{Told, http_answer};
 use saatkond_tests::site::{ASKING, answering};
+use saatkond_tests::stock::Stock;
 use saatkond_tests::{Answer, Ask, Door, Federation, Play, Service, Signer, Site, patiently};
 use std::time::{Duration, Instant};
 
@@ -248,4 +249,33 @@ async fn a_server_that_is_named_is_asked_alone() {
     let named = |server: &str, method: &str| Ask::new(method, "land").line("X-Road-Security-Server", server);
     assert_eq!(bench.from(named("DEV/GOV/M2/EMBASSY", "GET")).await, "embassy");
     assert_eq!(bench.from(named("DEV/GOV/M2/HOME", "GET")).await, "home");
+}
+
+/// A consumer that knows nothing of all this: when home is gone it is served by the embassy, and goes on being.
+#[tokio::test]
+async fn a_plain_consumer_is_served_by_the_embassy() {
+    let bench = Bench::new().await;
+    let (federation, stock) = (&bench.federation, Stock::of(&bench.federation, "TAX"));
+    let stock = &stock;
+    let ask =
+        |codes| async move { stock_answer(&stock.ask(federation, codes, &Ask::get("land")).await.unwrap()) };
+    let both: &[&str] = &["HOME", "EMBASSY"];
+    let home_alone: &[&str] = &["HOME"];
+    assert_eq!(ask(home_alone).await, ("HOME".to_owned(), b"home".to_vec()));
+    // It went to home a moment ago, and home is gone.
+    drop(bench.home);
+    for _ in 0..2 {
+        assert_eq!(ask(both).await, ("EMBASSY".to_owned(), b"{}".to_vec()));
+    }
+    // Home is back: for an hour it does not notice.
+    let _home = Door::answering(federation, "HOME", b"home").await;
+    assert_eq!(ask(both).await.0, "EMBASSY");
+    assert_eq!(bench.service.asked.len(), 3);
+}
+
+/// Who was asked, and the body of a signed answer.
+fn stock_answer((code, told): &(String, Told)) -> (String, Vec<u8>) {
+    let opened = told.opened().unwrap_or_else(|| panic!("{code} told a fault: {:?}", told.fault()));
+    assert!(!opened.signature.is_empty());
+    (code.clone(), opened.body.unwrap_or_default())
 }

@@ -34,7 +34,9 @@ pub(super) enum Outcome {
     Answered(String),
     /// The gateway does not know whether the register acted, and said so.
     Unknown,
-    /// The call failed, and nothing was done: what was said.
+    /// A write was refused, and the caller told that nothing was sent: who leads the register is not reached.
+    Refused,
+    /// The call failed: what was said.
     Failed(String),
 }
 
@@ -107,7 +109,7 @@ impl Load {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.iter().rev().take_while(|c| c.ended > since).find_map(|c| match &c.outcome {
             Outcome::Answered(copy) => Some(copy.clone()),
-            Outcome::Unknown | Outcome::Failed(_) => None,
+            Outcome::Unknown | Outcome::Refused | Outcome::Failed(_) => None,
         })
     }
 
@@ -127,6 +129,7 @@ pub(super) struct Tally {
     pub(super) read_longest: Duration,
     pub(super) writes_done: usize,
     pub(super) writes_unknown: usize,
+    pub(super) writes_refused: usize,
     pub(super) writes_failed: usize,
     /// Longest time in which no call of the load was answered.
     pub(super) longest_pause: Duration,
@@ -155,6 +158,8 @@ impl Tally {
                 }
                 (Outcome::Unknown, true) => tally.writes_unknown += 1,
                 (Outcome::Unknown, false) => tally.failed_read("outcome unknown of a read"),
+                (Outcome::Refused, true) => tally.writes_refused += 1,
+                (Outcome::Refused, false) => tally.failed_read("refused"),
                 (Outcome::Failed(why), false) => tally.failed_read(why),
                 (Outcome::Failed(why), true) => {
                     tally.writes_failed += 1;
@@ -233,6 +238,8 @@ fn judge(status: StatusCode, error: Option<&str>, body: &[u8]) -> Outcome {
     let said: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match error {
         Some(code) if code.ends_with("outcome_unknown") => Outcome::Unknown,
+        // These words, and these alone, say that it may be sent again without harm.
+        Some(_) if said["message"].as_str().is_some_and(|text| text.contains("nothing was sent")) => Outcome::Refused,
         Some(code) => Outcome::Failed(format!("{code}: {}", said["message"].as_str().unwrap_or_default())),
         None if status.is_success() => {
             Outcome::Answered(said["copy"].as_str().unwrap_or_default().to_owned())

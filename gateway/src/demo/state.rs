@@ -35,6 +35,7 @@ struct Ports {
     clients: u16,
     health: u16,
     register: u16,
+    sites: u16,
 }
 
 impl Ports {
@@ -46,6 +47,7 @@ impl Ports {
             clients: 8080 + by,
             health: 5580 + by,
             register: 8090 + by,
+            sites: 5590 + by,
         }
     }
 }
@@ -232,6 +234,7 @@ impl State {
                 shown(&relative(&self.person())),
                 target.gateway
             ),
+            format!("  {program} sites --config {}", shown(&self.tax.config())),
             format!("  {program} messages list --config {}", shown(&self.tax.config())),
             format!(
                 "  {program} ca verify {} --anchor {}",
@@ -321,7 +324,7 @@ impl Site {
              clients = \"{clients}\"\n\
              servers = \"{ip}:{}\"\n\
              ocsp = \"{ip}:{}\"\n\
-             health = \"{ip}:{}\"\n\n\
+             {sites}health = \"{ip}:{}\"\n\n\
              [peers]\n\
              port = {}\n\
              ocsp_port = {}\n\n\
@@ -334,6 +337,7 @@ impl Site {
             ports.ocsp,
             owner = self.owner,
             server = self.server,
+            sites = if self.owner == "M1" { String::new() } else { format!("sites = \"{ip}:{}\"\n", ports.sites) },
             anchor = shown(&anchor),
         );
         let server = if self.owner == "M1" {
@@ -341,12 +345,13 @@ impl Site {
         } else {
             format!(
                 "version = 1\n\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n\n\
-                 [[client.service]]\ncode = \"land\"\nkind = \"rest\"\nurl = \"http://{}/land\"\n\
+                 [client.copy]\nstaleness = {{ probe = \"http://{register}/staleness\" }}\n\n\
+                 [[client.service]]\ncode = \"land\"\nkind = \"rest\"\nurl = \"http://{register}/land\"\n\
                  allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n\n\
                  [[client]]\nid = \"DEV/GOV/M2/POPULATION\"\nconnection = \"http\"\n\n\
-                 [[client.service]]\ncode = \"personData\"\nversion = \"v1\"\nkind = \"soap\"\nurl = \"http://{}/person\"\n\
+                 [[client.service]]\ncode = \"personData\"\nversion = \"v1\"\nkind = \"soap\"\nurl = \"http://{register}/person\"\n\
                  allow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n",
-                self.register, self.register
+                register = self.register
             )
         };
         for (name, text) in [("gateway.toml", gateway), ("server.toml", server)] {
@@ -363,7 +368,9 @@ fn make(dir: &Path, ports: Ports, keys: KeySpec) -> Result<Federation, Failure> 
     let trust = format!("http://{TRUST}:{}", ports.trust);
     let addresses = [TAX, HOME, EMBASSY].map(|ip| ip.to_string());
     let [tax, home, embassy] = addresses.each_ref().map(String::as_str);
-    let mut plan = Plan::two_boards(&trust, key, [tax, home, embassy]);
+    let relays = [HOME, EMBASSY].map(|ip| SocketAddr::new(ip, ports.sites).to_string());
+    let mut plan = Plan::two_boards(&trust, key, [tax, home, embassy])
+        .with_sites(relays.each_ref().map(String::as_str), &[]);
     for board in plan.members.iter_mut().filter(|member| member.code == "M2") {
         board.subsystems.push("POPULATION".to_owned());
     }
@@ -401,7 +408,7 @@ fn free_ports() -> Result<Ports, Failure> {
 /// The first address of the state that cannot be listened on.
 fn taken(ports: Ports) -> Option<(SocketAddr, std::io::Error)> {
     let at_sites = [HOME, EMBASSY].into_iter().flat_map(|ip| {
-        [ports.servers, ports.ocsp, ports.health, ports.register].map(|port| SocketAddr::new(ip, port))
+        [ports.servers, ports.ocsp, ports.health, ports.register, ports.sites].map(|port| SocketAddr::new(ip, port))
     });
     let at_tax =
         [ports.clients, ports.servers, ports.ocsp, ports.health].map(|port| SocketAddr::new(TAX, port));

@@ -239,7 +239,9 @@ fn judge(status: StatusCode, error: Option<&str>, body: &[u8]) -> Outcome {
     match error {
         Some(code) if code.ends_with("outcome_unknown") => Outcome::Unknown,
         // These words, and these alone, say that it may be sent again without harm.
-        Some(_) if said["message"].as_str().is_some_and(|text| text.contains("nothing was sent")) => Outcome::Refused,
+        Some(_) if said["message"].as_str().is_some_and(|text| text.contains("nothing was sent")) => {
+            Outcome::Refused
+        }
         Some(code) => Outcome::Failed(format!("{code}: {}", said["message"].as_str().unwrap_or_default())),
         None if status.is_success() => {
             Outcome::Answered(said["copy"].as_str().unwrap_or_default().to_owned())

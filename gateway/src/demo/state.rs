@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 /// The form of the state directory; raised when an older one can no longer be used.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// Added to every port when the usual ones are taken.
 const PORT_SHIFTS: [u16; 6] = [0, 10_000, 20_000, 30_000, 40_000, 50_000];
 /// How often the demo's records are time-stamped.
@@ -337,7 +337,11 @@ impl Site {
             ports.ocsp,
             owner = self.owner,
             server = self.server,
-            sites = if self.owner == "M1" { String::new() } else { format!("sites = \"{ip}:{}\"\n", ports.sites) },
+            sites = if self.owner == "M1" {
+                String::new()
+            } else {
+                format!("sites = \"{ip}:{}\"\n", ports.sites)
+            },
             anchor = shown(&anchor),
         );
         let server = if self.owner == "M1" {
@@ -408,7 +412,8 @@ fn free_ports() -> Result<Ports, Failure> {
 /// The first address of the state that cannot be listened on.
 fn taken(ports: Ports) -> Option<(SocketAddr, std::io::Error)> {
     let at_sites = [HOME, EMBASSY].into_iter().flat_map(|ip| {
-        [ports.servers, ports.ocsp, ports.health, ports.register, ports.sites].map(|port| SocketAddr::new(ip, port))
+        [ports.servers, ports.ocsp, ports.health, ports.register, ports.sites]
+            .map(|port| SocketAddr::new(ip, port))
     });
     let at_tax =
         [ports.clients, ports.servers, ports.ocsp, ports.health].map(|port| SocketAddr::new(TAX, port));

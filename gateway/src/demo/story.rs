@@ -284,7 +284,8 @@ impl Kill {
             count_effects(&[state.home.register_file.clone(), state.embassy.register_file.clone()])?;
         let writes = || calls.iter().filter(|c| c.write);
         let count = |id: &str| effects.get(id).copied().unwrap_or(0);
-        let abroad = |c: &&Call| !c.write && c.ended >= killed && c.outcome == Outcome::Answered("EMBASSY".to_owned());
+        let abroad =
+            |c: &&Call| !c.write && c.ended >= killed && c.outcome == Outcome::Answered("EMBASSY".to_owned());
         Ok(Self {
             in_flight,
             tally: Tally::of(calls),
@@ -331,7 +332,10 @@ impl Kill {
             format!("at least {IN_FLIGHT_MIN} calls in flight, {} were", self.in_flight),
         );
         hold(tally.reads_failed == 0, format!("no read fails; told: {:?}", tally.failures));
-        hold(tally.writes_failed == 0, format!("a write fails only in known words; told: {:?}", tally.failures));
+        hold(
+            tally.writes_failed == 0,
+            format!("a write fails only in known words; told: {:?}", tally.failures),
+        );
         hold(
             self.refused_and_done == 0,
             format!("what is refused is not done, {} were", self.refused_and_done),

@@ -16,6 +16,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "what is wrong ends the test, and it says what it found"
 )]
@@ -153,7 +154,7 @@ async fn reads_go_on_and_no_write_is_done_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_flaps_moves_reads_once() {
+async fn a_link_that_flaps_does_not_make_reads_flap() {
     let mut land = Land::new("flaps").await;
     land.start_tax().await;
     let load = land.load(4, 0);
@@ -172,6 +173,7 @@ async fn a_link_that_flaps_moves_reads_once() {
     let calls = load.finish().await;
     let failed = calls.iter().filter(|c| !matches!(c.outcome, Outcome::Answered(_))).count();
     println!("flapping link: {changes} change(s) in {elapsed:?}, {} reads, {failed} failed", calls.len());
-    assert!(changes >= 1 && changes <= 1 + elapsed.as_secs() / 10, "{changes} changes in {elapsed:?}");
+    // It leaves, may return once after ten seconds, and relapses: then it stays away for twenty.
+    assert!(changes >= 1 && changes <= 2 + elapsed.as_secs() / 10, "{changes} changes in {elapsed:?}");
     assert_eq!(failed, 0);
 }

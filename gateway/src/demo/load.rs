@@ -104,12 +104,14 @@ impl Load {
         self.began.elapsed()
     }
 
-    /// Who answered last, if anybody did since `since`.
+    /// Who answered the last read, if anybody did since `since`.
     pub(super) fn last_answer_after(&self, since: Duration) -> Option<String> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().rev().take_while(|c| c.ended > since).find_map(|c| match &c.outcome {
-            Outcome::Answered(copy) => Some(copy.clone()),
-            Outcome::Unknown | Outcome::Refused | Outcome::Failed(_) => None,
+        calls.iter().rev().take_while(|c| c.ended > since).filter(|c| !c.write).find_map(|c| {
+            match &c.outcome {
+                Outcome::Answered(copy) => Some(copy.clone()),
+                Outcome::Unknown | Outcome::Refused | Outcome::Failed(_) => None,
+            }
         })
     }
 
@@ -238,10 +240,8 @@ fn judge(status: StatusCode, error: Option<&str>, body: &[u8]) -> Outcome {
     let said: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match error {
         Some(code) if code.ends_with("outcome_unknown") => Outcome::Unknown,
-        // These words, and these alone, say that it may be sent again without harm.
-        Some(_) if said["message"].as_str().is_some_and(|text| text.contains("nothing was sent")) => {
-            Outcome::Refused
-        }
+        // Our own gateway reached nobody: nothing was sent.
+        Some("server.clientproxy.network_error") => Outcome::Refused,
         Some(code) => Outcome::Failed(format!("{code}: {}", said["message"].as_str().unwrap_or_default())),
         None if status.is_success() => {
             Outcome::Answered(said["copy"].as_str().unwrap_or_default().to_owned())

@@ -317,7 +317,7 @@ impl Kill {
         ));
         match self.returned_after {
             Some(after) => {
-                screen.line(format!("HOME is back: calls return to it after {:.1} s", after.as_secs_f64()))
+                screen.line(format!("HOME is back: reads return to it after {:.1} s", after.as_secs_f64()))
             }
             None => screen.line("HOME is back, and no call returned to it".to_owned()),
         }

@@ -106,6 +106,11 @@ impl Gateway {
                 provider::ocsp::serve(Arc::clone(&self), door, stop.clone()).await;
             }
         };
-        tokio::join!(clients(doors.clients, false), clients(doors.clients_tls, true), servers, ocsp);
+        let sites = async {
+            if let Some(door) = doors.sites {
+                provider::sites::serve(Arc::clone(&self), door, stop.clone()).await;
+            }
+        };
+        tokio::join!(clients(doors.clients, false), clients(doors.clients_tls, true), servers, ocsp, sites);
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each federation has sixteen addresses of its own, so that tests run side by side; all servers of one listen on the
-//! same two ports, as X-Road wants it.
+//! same ports, as X-Road wants it.
 
 use crate::directory::Directory;
 use crate::vectors;
@@ -57,6 +57,8 @@ pub struct Federation {
     pub port: u16,
     /// The port for OCSP responses, on every server's address.
     pub ocsp_port: u16,
+    /// The port for other sites, on every server's address.
+    pub sites_port: u16,
     made: made::Federation,
     trust: SocketAddr,
     services: Option<Running>,
@@ -96,7 +98,7 @@ impl Federation {
         let [trust, tax, home, embassy, harbour] = block();
         let listener = TcpListener::bind((trust, 0)).await.unwrap();
         let trust = listener.local_addr().unwrap();
-        let (port, ocsp_port) = (free_port(tax).await, free_port(tax).await);
+        let [port, ocsp_port, sites_port] = free_ports(tax).await;
         let texts = [tax, home, embassy].map(|address| address.to_string());
         let [tax, home, embassy] = texts.each_ref().map(String::as_str);
         let mut plan = Plan::two_boards(&format!("http://{trust}"), KeySpec::P256, [tax, home, embassy]);
@@ -119,7 +121,7 @@ impl Federation {
         let services =
             Services::open(&made.serve_config(), TrustClock::from_fn(move || of_trust.now())).unwrap();
         let services = serve::Running::start(listener, services).unwrap();
-        Self { clock, port, ocsp_port, made, trust, services: Some(services), directory }
+        Self { clock, port, ocsp_port, sites_port, made, trust, services: Some(services), directory }
     }
 
     /// The same, with nobody who answers for configuration, status and time.
@@ -401,8 +403,9 @@ fn block() -> [Ipv4Addr; 5] {
     [1, 2, 3, 4, 5].map(|host| Ipv4Addr::from(base + host))
 }
 
-/// A port that is free on all addresses at this moment.
-async fn free_port(address: Ipv4Addr) -> u16 {
-    let listener = TcpListener::bind((address, 0)).await.unwrap();
-    listener.local_addr().unwrap().port()
+/// Ports that are free on all addresses at this moment.
+async fn free_ports(address: Ipv4Addr) -> [u16; 3] {
+    let bind = || async { TcpListener::bind((address, 0)).await.unwrap() };
+    let held = [bind().await, bind().await, bind().await];
+    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }

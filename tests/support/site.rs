@@ -81,12 +81,14 @@ impl Federation {
     }
 
     fn gateway_toml(&self, code: &str, more: &str) -> String {
-        let (place, port, ocsp_port) = (self.place(code), self.port, self.ocsp_port);
+        let (place, port, ocsp_port, sites_port) =
+            (self.place(code), self.port, self.ocsp_port, self.sites_port);
         let (id, address) = (&place.id, &place.address);
         let mut conf: toml::Table = toml::from_str(&format!(
             "version = 1\nserver = \"{id}\"\nstate = \".\"\nanchor = \"{}\"\n\
              [listen]\nclients = \"127.0.0.1:0\"\nclients_tls = \"127.0.0.1:0\"\n\
-             servers = \"{address}:{port}\"\nocsp = \"{address}:{ocsp_port}\"\nhealth = \"off\"\n\
+             servers = \"{address}:{port}\"\nocsp = \"{address}:{ocsp_port}\"\n\
+             sites = \"{address}:{sites_port}\"\nhealth = \"off\"\n\
              [peers]\nport = {port}\nocsp_port = {ocsp_port}\nhead_start = \"5 s\"\n\
              [[peers.doors]]\nprovider = \"DEV/GOV/M2\"\nservers = [\"DEV/GOV/M2/HOME\", \"DEV/GOV/M2/EMBASSY\"]\n\
              [timeouts]\nconnect = \"10 s\"\nidle = \"20 s\"\nanswer = \"20 s\"\n\

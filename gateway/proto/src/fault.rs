@@ -29,6 +29,8 @@ macro_rules! leaves {
 }
 
 leaves! {
+    /// A call that was brought before is not executed again: it may have been executed. Ours.
+    AlreadyExecuted = "continuity.already_executed",
     /// The requesting client may not call this.
     AccessDenied = "access_denied",
     /// A container holds no readable part that it must hold.
@@ -133,6 +135,8 @@ leaves! {
     ///
     /// Ours: X-Road says `network_error` or `io_error` here, which callers cannot tell from a call that never left.
     OutcomeUnknown = "outcome_unknown",
+    /// Another site leads the register, and is not reached from here: nothing was executed. Ours.
+    NotAuthority = "continuity.not_authority",
     /// A server or service could not be reached.
     NetworkError = "network_error",
     /// Nothing of what was asked for is there.

@@ -1,9 +1,11 @@
 //! Who leads which register, as this site knows it: kept on disk, asked for every write.
 //!
-//! A warrant is on disk before it is in force, so that no crash brings an older one back. Writes count from the moment
-//! they are let in until their register has answered; while authority passes on, new ones wait.
+//! A warrant is on disk before it is in force, so that no crash brings an older one back. One that is handed to another
+//! site is promised first: a crash in between counts as if it had been handed over. Writes count from the moment they
+//! are let in until their register has answered; while authority passes on, new ones wait.
 //!
-//! Store: `authority/`, one file for each register that an order was given for. Trusted: who can write to it makes this
+//! Store: `authority/`, one file for each register that an order was given for, and one for an order that is being handed
+//! over. Trusted: who can write to it makes this
 //! site lead again where it was deposed. It holds nothing secret.
 
 use saatkond_ca::index::replace_file;
@@ -20,8 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The end of a file's name.
-const SUFFIX: &str = "order";
+/// The end of the name of a file that holds what is in force.
+const ORDER: &str = "order";
+/// The end of the name of a file that holds what is being handed over.
+const PROMISE: &str = "promise";
 
 /// A warrant that was not kept, or cannot be read back.
 #[derive(Debug, thiserror::Error)]
@@ -97,25 +101,23 @@ impl Authority {
     pub fn open(dir: &Path) -> Result<Self, AuthorityError> {
         let disk = |path: &Path, source| AuthorityError::Disk { path: path.to_owned(), source };
         fs::create_dir_all(dir).map_err(|e| disk(dir, e))?;
-        let mut seats = HashMap::new();
+        let mut seats: HashMap<ClientId, Seat> = HashMap::new();
         for entry in fs::read_dir(dir).map_err(|e| disk(dir, e))? {
             let path = entry.map_err(|e| disk(dir, e))?.path();
-            let is_ours = path.extension().is_some_and(|end| end == SUFFIX);
             let is_unfinished =
                 path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if !is_ours || is_unfinished {
-                continue;
-            }
-            let mut text = String::new();
-            let file = File::open(&path).map_err(|e| disk(&path, e))?;
-            file.take(ORDER_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(|e| disk(&path, e))?;
-            let warrant = Warrant::from_text(&text)
-                .map_err(|source| AuthorityError::Damaged { path: path.clone(), source })?;
-            let register = warrant.claim().register.clone();
-            if path.file_name() != file_of(dir, &register).file_name() {
+            let end = [ORDER, PROMISE].into_iter().find(|end| path.extension().is_some_and(|e| e == *end));
+            let Some(end) = end.filter(|_| !is_unfinished) else { continue };
+            let warrant = read(&path)?;
+            let claim = warrant.claim();
+            if path.file_name() != file_of(dir, &claim.register, end).file_name() {
                 return Err(AuthorityError::Damaged { path, source: WarrantError::Malformed });
             }
-            seats.insert(register, Seat::kept(warrant));
+            // What was promised may have been taken: it stands.
+            let known = seats.get(&claim.register).map_or(Token::FIRST, Seat::token);
+            if claim.token >= known {
+                seats.insert(claim.register.clone(), Seat::kept(warrant));
+            }
         }
         Ok(Self(Arc::new(Shared {
             dir: dir.to_owned(),
@@ -188,35 +190,63 @@ impl Authority {
     /// # Cancel safety
     /// What was begun ends by itself.
     pub async fn adopt(&self, policy: &Policy, warrant: &Warrant) -> Result<Heard, AuthorityError> {
-        let id = &warrant.claim().register;
-        let register = policy
-            .register(id)
-            .ok_or_else(|| WarrantError::UnknownRegister { register: Box::new(id.clone()) })?;
         let adopting = Arc::clone(&self.0.adopting).lock_owned().await;
-        if self.with(id, |seat| seat.judge(warrant, policy, register))? == Heard::Known {
+        if self.judge(policy, warrant)? == Heard::Known {
             return Ok(Heard::Known);
         }
         let (authority, warrant) = (self.clone(), warrant.clone());
-        let keeping = tokio::task::spawn_blocking(move || {
+        let keeping = blocking(&self.0.dir, move || {
             let kept = authority.keep(warrant);
             drop(adopting);
             kept
         });
-        let failed =
-            |error| AuthorityError::Disk { path: self.0.dir.clone(), source: io::Error::other(error) };
-        keeping.await.map_err(failed)?.map(|()| Heard::Adopted)
+        keeping.await.map(|()| Heard::Adopted)
     }
 
     fn keep(&self, warrant: Warrant) -> Result<(), AuthorityError> {
         let claim = warrant.claim().clone();
-        let path = file_of(&self.0.dir, &claim.register);
-        replace_file(&path, warrant.to_text().as_bytes(), 0o600)
-            .map_err(|source| AuthorityError::Disk { path, source })?;
+        write(&file_of(&self.0.dir, &claim.register, ORDER), &warrant)?;
+        // A promise that is left behind says nothing new.
+        let _ = fs::remove_file(file_of(&self.0.dir, &claim.register, PROMISE));
         tracing::warn!(register = %claim.register, site = claim.site, token = %claim.token,
             switch = claim.switch.text(), by = warrant.by(), "authority has passed");
         self.with(&claim.register, |seat| seat.take(warrant));
         self.0.changed.send_replace(());
         Ok(())
+    }
+
+    /// Judges a warrant without taking it.
+    ///
+    /// # Errors
+    /// [`WarrantError`].
+    pub fn judge(&self, policy: &Policy, warrant: &Warrant) -> Result<Heard, WarrantError> {
+        let id = &warrant.claim().register;
+        let register = policy
+            .register(id)
+            .ok_or_else(|| WarrantError::UnknownRegister { register: Box::new(id.clone()) })?;
+        self.with(id, |seat| seat.judge(warrant, policy, register))
+    }
+
+    /// Puts on disk that a warrant is being handed to another site: after a restart it stands.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Disk`].
+    pub async fn promise(&self, warrant: &Warrant) -> Result<(), AuthorityError> {
+        let (path, warrant) = (file_of(&self.0.dir, &warrant.claim().register, PROMISE), warrant.clone());
+        blocking(&self.0.dir, move || write(&path, &warrant)).await
+    }
+
+    /// Takes a promise back: the other site has certainly not taken the warrant.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Disk`]; after a restart it would stand.
+    pub async fn withdraw(&self, warrant: &Warrant) -> Result<(), AuthorityError> {
+        let (dir, path) = (self.0.dir.clone(), file_of(&self.0.dir, &warrant.claim().register, PROMISE));
+        blocking(&self.0.dir, move || {
+            let removed = fs::remove_file(&path).and_then(|()| File::open(&dir)?.sync_all());
+            removed.map_err(|source| AuthorityError::Disk { path, source })
+        })
+        .await
     }
 
     /// Lets new writes of a register wait; `None` when they wait already.
@@ -227,10 +257,34 @@ impl Authority {
     }
 }
 
-/// The file of a register. Identifiers may be longer than a file's name.
-fn file_of(dir: &Path, register: &ClientId) -> PathBuf {
+/// A file of a register. Identifiers may be longer than a file's name.
+fn file_of(dir: &Path, register: &ClientId, end: &str) -> PathBuf {
     let digest = DigestAlgorithm::Sha256.digest(register.to_path().as_bytes());
-    dir.join(crate::net::peer::hex(&digest)).with_extension(SUFFIX)
+    dir.join(crate::net::peer::hex(&digest)).with_extension(end)
+}
+
+fn read(path: &Path) -> Result<Warrant, AuthorityError> {
+    let disk = |source| AuthorityError::Disk { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|f| f.take(ORDER_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+        .map_err(disk)?;
+    let read = String::from_utf8(bytes).map_err(|_| WarrantError::Malformed);
+    let read = read.and_then(|text| Warrant::from_text(&text));
+    read.map_err(|source| AuthorityError::Damaged { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, warrant: &Warrant) -> Result<(), AuthorityError> {
+    let written = replace_file(path, warrant.to_text().as_bytes(), 0o600);
+    written.map_err(|source| AuthorityError::Disk { path: path.to_owned(), source })
+}
+
+async fn blocking(
+    dir: &Path,
+    work: impl FnOnce() -> Result<(), AuthorityError> + Send + 'static,
+) -> Result<(), AuthorityError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| AuthorityError::Disk { path: dir.to_owned(), source: io::Error::other(error) })?
 }
 
 impl Held {

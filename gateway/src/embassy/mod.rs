@@ -9,22 +9,36 @@
 //! | [`pins`] | where an operator sends reads by hand |
 //! | [`probe`] | how a door is: asked, and answered |
 //! | [`registers`] | whether the registers behind this gateway answer |
+//! | [`exchange`] | who leads is told from site to site |
+//! | [`mod@switch`] | authority passes from site to site |
+//! | [`relay`] | a call is passed on to the site that leads |
+//! | [`once`] | calls that were let in, so that none is executed twice |
+//! | [`wire`] | what sites say to each other |
 
 pub mod authority;
 pub mod doors;
+pub mod exchange;
+pub mod once;
 pub mod pins;
 pub mod postgres;
 pub mod probe;
 pub mod registers;
+pub mod relay;
 pub mod source;
 pub mod staleness;
+pub mod switch;
+pub mod wire;
 
 use authority::{Authority, AuthorityError};
 use doors::Doors;
+use exchange::Rounds;
+use once::Calls;
 use registers::Registers;
 use saatkond_proto::continuity::authority::Token;
+use saatkond_proto::continuity::once::Mark;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServerId};
+use saatkond_proto::time::UnixTime;
 use source::Databases;
 use staleness::Ages;
 use std::path::Path;
@@ -43,6 +57,10 @@ pub struct Embassy {
     pub doors: Doors,
     /// Whether the registers behind this gateway answer.
     pub registers: Registers,
+    /// When other sites were asked, and which answered.
+    pub rounds: Rounds,
+    /// Calls that were let in.
+    pub calls: Calls,
 }
 
 /// The site that leads a register now, as far as this one knows.
@@ -57,15 +75,20 @@ pub struct Holder {
 }
 
 impl Embassy {
-    /// Opens what is kept; `authority` is its directory.
+    /// Opens what is kept in the directory `authority`; `heard` are the calls that the message log has recorded lately.
     ///
     /// # Errors
     /// [`AuthorityError`].
-    pub fn open(authority: &Path) -> Result<Self, AuthorityError> {
-        let authority = Authority::open(authority)?;
-        let (ages, databases) = (Ages::default(), Databases::default());
-        let (doors, registers) = (Doors::default(), Registers::default());
-        Ok(Self { ages, databases, authority, doors, registers })
+    pub fn open(authority: &Path, heard: Vec<(UnixTime, Mark)>) -> Result<Self, AuthorityError> {
+        Ok(Self {
+            ages: Ages::default(),
+            databases: Databases::default(),
+            authority: Authority::open(authority)?,
+            doors: Doors::default(),
+            registers: Registers::default(),
+            rounds: Rounds::default(),
+            calls: Calls::heard(heard),
+        })
     }
 
     /// Who leads a register, seen from `server`; `None` for what is no register, and where nobody may lead.

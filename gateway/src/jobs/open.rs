@@ -84,7 +84,7 @@ pub fn open(conf: Arc<Conf>, clock: Clock) -> Result<Opened, OpenError> {
     let policy = Policy { log: conf.log.clone(), timestamping: conf.timestamping.clone() };
     let log = MessageLog::open(&conf.log_dir(), clock.clone(), policy)?;
     let spool = Spool::open(&conf.spool_dir(), bounds)?;
-    let embassy = Embassy::open(&conf.authority_dir())?;
+    let embassy = Embassy::open(&conf.authority_dir(), log.heard()?)?;
     Ok(Opened { conf, clock, keys, server, log, spool, embassy, client: Client::default() })
 }
 

@@ -143,7 +143,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, KeysError> 
 }
 
 #[cfg(unix)]
-fn refuse_exposed(file: &Path) -> Result<(), KeysError> {
+pub(super) fn refuse_exposed(file: &Path) -> Result<(), KeysError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode =
         std::fs::metadata(file).map_err(|source| unreadable(file, source))?.permissions().mode() & 0o777;
@@ -151,15 +151,15 @@ fn refuse_exposed(file: &Path) -> Result<(), KeysError> {
 }
 
 #[cfg(not(unix))]
-fn refuse_exposed(_: &Path) -> Result<(), KeysError> {
+pub(super) fn refuse_exposed(_: &Path) -> Result<(), KeysError> {
     Ok(())
 }
 
-fn unreadable(file: &Path, source: std::io::Error) -> KeysError {
+pub(super) fn unreadable(file: &Path, source: std::io::Error) -> KeysError {
     KeysError::Unreadable { file: file.to_owned(), source }
 }
 
-fn malformed(file: &Path, text: String) -> KeysError {
+pub(super) fn malformed(file: &Path, text: String) -> KeysError {
     KeysError::Malformed { file: file.to_owned(), text }
 }
 

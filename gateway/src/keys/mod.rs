@@ -7,12 +7,16 @@
 //! |---|---|
 //! | `index` | `keys.toml`, and the files it names |
 //! | `signing` | the threads that sign |
+//! | `operator` | the key of an operator, who orders changes of authority |
 //!
 //! Store: `keys/keys.toml` names the keys, `*.pem` hold them. Trusted: its thief signs in this organisation's name
 //! until the certificates are revoked.
 
 mod index;
+mod operator;
 mod signing;
+
+pub use operator::OperatorKey;
 
 use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;

@@ -34,7 +34,7 @@ pub struct Inbound<'a> {
     chunk: Bytes,
     taken: usize,
     /// Takes the bytes as they come, where they must be had again.
-    kept: Option<SpoolWriter>,
+    kept: Option<&'a mut SpoolWriter>,
 }
 
 /// What a message begins with.
@@ -103,8 +103,6 @@ pub struct Rest {
     pub hash_chain: Option<Vec<u8>>,
     /// The signature document.
     pub signature: Vec<u8>,
-    /// The whole message as it came, where it was kept.
-    pub received: Option<Spooled>,
 }
 
 impl<'a> Inbound<'a> {
@@ -119,8 +117,8 @@ impl<'a> Inbound<'a> {
 
     /// Keeps all bytes as they come, so that they can be passed on unchanged.
     #[must_use]
-    pub fn keeping(mut self, spool: &Spool) -> Self {
-        self.kept = Some(spool.writer());
+    pub fn keeping(mut self, kept: Option<&'a mut SpoolWriter>) -> Self {
+        self.kept = kept;
         self
     }
 
@@ -216,11 +214,7 @@ impl<'a> Inbound<'a> {
         }
         self.reader.finish().map_err(unread)?;
         let signature = signature.ok_or_else(|| unread(ReadError::MissingSignature))?;
-        let received = match self.kept {
-            Some(mut kept) => Some(kept.finish().await.map_err(unspooled)?),
-            None => None,
-        };
-        Ok(Rest { attachments, hash_chain_result, hash_chain, signature, received })
+        Ok(Rest { attachments, hash_chain_result, hash_chain, signature })
     }
 }
 

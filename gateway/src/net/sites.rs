@@ -51,7 +51,7 @@ pub enum SiteError {
         /// Where.
         address: String,
         /// Why.
-        source: PeerError,
+        source: Box<PeerError>,
     },
     /// It broke off.
     #[error("site {site} did not answer: {source}")]
@@ -142,7 +142,11 @@ async fn open_at(
     let judging = peer::judge_site(gateway, world, site, connection.certificates());
     let judged = timeout(CONNECTING_MAX, judging).await;
     let judged = judged.map_err(|_| unreached(io::ErrorKind::TimedOut.into()))?;
-    let stranger = |source| SiteError::Peer { site: site.id.clone(), address: address.to_owned(), source };
+    let stranger = |source| SiteError::Peer {
+        site: site.id.clone(),
+        address: address.to_owned(),
+        source: Box::new(source),
+    };
     judged.map_err(stranger).map(|()| connection)
 }
 
@@ -191,13 +195,19 @@ pub async fn ask(
             request(path, body).map_err(malformed)
         };
         let mut connection = open(gateway, world, site, false).await?;
-        let answer = match connection.ask(asked()?).await {
-            Err(_) if connection.is_reused() => {
-                connection = open(gateway, world, site, true).await?;
-                connection.ask(asked()?).await
-            }
-            answer => answer,
-        };
+        let mut answer = connection.ask(asked()?).await;
+        if connection.is_reused()
+            && let Err(first) = answer
+        {
+            // Of two failures the first is told: it may have been heard.
+            answer = match open(gateway, world, site, true).await {
+                Ok(another) => {
+                    connection = another;
+                    connection.ask(asked()?).await.map_err(|_| first)
+                }
+                Err(_) => Err(first),
+            };
+        }
         let (head, body) = answer.map_err(broken)?.into_parts();
         let mut body = Incoming::new(body, allowed);
         let read = body.whole(ANSWER_BYTES_MAX).await;

@@ -2,6 +2,7 @@
 
 use super::authorise::Callee;
 use super::continuity::Serving;
+use super::lead::Leave;
 use super::receive::Proven;
 use crate::Gateway;
 use crate::messagelog::{Recorded, Spooled};
@@ -52,14 +53,15 @@ pub enum Answered {
 ///
 /// # Errors
 /// [`Fault`] with `network_error`, `io_error`, `unknown_host` or `ssl_authentication_failed`; for SOAP with
-/// `service_failed` before it, or with what the service says is wrong.
+/// `service_failed` before it, or with what the service says is wrong. With `continuity.not_authority` when another site
+/// leads since `leave` was given: the service was not called.
 pub async fn forward(
     gateway: &Gateway,
     request: &Recorded<Proven>,
     callee: &Callee,
-    serving: Option<&Serving>,
+    leave: &Leave,
 ) -> Result<Answered, Fault> {
-    let answered = deliver(gateway, request, callee, serving).await;
+    let answered = deliver(gateway, request, callee, leave).await;
     let register = &request.permitted().question().service().client;
     gateway.embassy.registers.note(register, !answered.as_ref().is_err_and(is_unreached));
     answered
@@ -76,9 +78,9 @@ async fn deliver(
     gateway: &Gateway,
     request: &Recorded<Proven>,
     callee: &Callee,
-    serving: Option<&Serving>,
+    leave: &Leave,
 ) -> Result<Answered, Fault> {
-    let service = &callee.service;
+    let (service, serving) = (&callee.service, leave.serving());
     let told = serving.map(Serving::to_register);
     match request.permitted().question() {
         Question::Rest(asked) => {
@@ -89,14 +91,14 @@ async fn deliver(
             let headers: Vec<_> = asked.service_headers().chain(told).collect();
             let make = |place: &Place| http_request(asked.method, place, &headers, sent);
             let is_safe = serving.map_or_else(|| asked.method.is_safe(), Serving::is_read);
-            let (connection, answer) = call(gateway, callee, &url, is_safe, make).await?;
+            let (connection, answer) = call(gateway, (callee, leave), &url, is_safe, make).await?;
             receive(gateway, connection, answer, asked.method.name() == "HEAD", service.timeout).await
         }
         Question::Soap(asked) => {
             let make = |place: &Place| soap_request(asked, request.attachments(), told.as_ref(), place);
             let answered = async {
                 asked.letter.refuse_hidden_parts(request.attachments()).await?;
-                let (connection, answer) = call(gateway, callee, &service.url, false, make).await?;
+                let (connection, answer) = call(gateway, (callee, leave), &service.url, false, make).await?;
                 receive_soap(gateway, connection, answer, service.timeout).await
             };
             answered.await.map_err(|fault| fault.under(Leaf::ServiceFailed))
@@ -110,7 +112,7 @@ async fn deliver(
 /// As [`forward`].
 pub(super) async fn call(
     gateway: &Gateway,
-    callee: &Callee,
+    (callee, leave): (&Callee, &Leave),
     url: &str,
     is_safe: bool,
     make: impl Fn(&Place) -> Result<HttpRequest<Outgoing>, Fault>,
@@ -126,10 +128,12 @@ pub(super) async fn call(
     };
     let call = async {
         let mut connection = dial::open_service(gateway, &place, rules).await?;
+        leave.still()?;
         let answer = match connection.ask(make(&place)?).await {
             // A kept connection that had ended; nothing was written, or it may be asked twice.
             Err(error) if connection.is_reused() && (rules.is_safe || matches!(error, AskError::Unsent)) => {
                 connection = dial::open_service_anew(gateway, &place, rules).await?;
+                leave.still()?;
                 connection.ask(make(&place)?).await
             }
             answer => answer,

@@ -7,6 +7,7 @@
 
 use super::authorise::Callee;
 use super::forward::{self, Answered};
+use super::lead::Leave;
 use super::receive::Proven;
 use crate::Gateway;
 use crate::conf::{Client, Description, Service, ServiceKind};
@@ -217,7 +218,7 @@ async fn fetch(gateway: &Gateway, callee: &Callee, url: &str) -> Result<Describe
         let request = HttpRequest::get(place.target.as_str()).header(header::HOST, &place.authority);
         request.body(Outgoing::sized()).map_err(message::internal)
     };
-    let (connection, answer) = forward::call(gateway, callee, url, true, get).await?;
+    let (connection, answer) = forward::call(gateway, (callee, &Leave::default()), url, true, get).await?;
     let (parts, incoming) = answer.into_parts();
     if parts.status != StatusCode::OK {
         return Err(unread(&format!("status {}", parts.status)));

@@ -5,27 +5,33 @@
 //! | [`receive`] | parts to spool, peer's certificate against its OCSP responses, signature |
 //! | [`mod@authorise`] | may this client call this service: Head → Permitted |
 //! | [`continuity`] | which copy of a register answers, and what is said of it |
+//! | [`lead`] | a write goes where the register is led: ours, another site's, or nobody's |
+//! | `pass` | passed on to the site that leads, and back |
 //! | [`mod@forward`] | to our information system, within its deadline |
 //! | [`meta`] | what is answered in its place: listMethods and its like |
 //! | [`mod@seal`] | the answer signed, recorded and sent; faults leave here too |
+//! | [`sites`] | another site asks: it passes a call on, tells an order |
 //! | [`ocsp`] | our certificates' OCSP responses for the asking (port 5577) |
 //!
 //! What is not recorded is not forwarded: it does not compile.
 //!
 //! ```compile_fail,E0308
-//! # use saatkond::{Gateway, provider::{authorise::Callee, receive::Proven}};
-//! # async fn example(gateway: &Gateway, request: Proven, callee: &Callee) {
-//! let answer = saatkond::provider::forward::forward(gateway, &request, callee, None).await;
+//! # use saatkond::{Gateway, provider::{authorise::Callee, lead::Leave, receive::Proven}};
+//! # async fn example(gateway: &Gateway, request: Proven, callee: &Callee, leave: &Leave) {
+//! let answer = saatkond::provider::forward::forward(gateway, &request, callee, leave).await;
 //! # }
 //! ```
 
 pub mod authorise;
 pub mod continuity;
 pub mod forward;
+pub mod lead;
 pub mod meta;
 pub mod ocsp;
+mod pass;
 pub mod receive;
 pub mod seal;
+pub mod sites;
 
 use crate::Gateway;
 use crate::embassy::probe::{self, SiteState};
@@ -37,55 +43,71 @@ use crate::world::World;
 use authorise::{Called, authorise};
 use forward::forward;
 use http::{HeaderValue, Response, header};
-use receive::{receive_head, receive_rest, verify};
+use lead::{Leave, Step};
+use receive::{Coming, receive_head, receive_rest, verify};
 use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
 use saatkond_proto::fault::Fault;
 use seal::seal;
+use sites::Way;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, ServiceExt as _};
 
-/// Answers one question that another gateway brought.
+/// Answers one question that another gateway brought, or a door of another site.
 ///
 /// # Errors
 /// [`Fault`] says what stopped it.
 pub async fn answer(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     asked: &mut Exchange,
+    way: Way,
     account: &mut Account,
 ) -> Result<Response<Outgoing>, Fault> {
     let world = gateway.world(); // one picture, kept to the end
-    let (head, inbound) = receive_head(gateway, &world, asked, account).await?; // who asks whom for what, by which peer
+    let mut kept = lead::passes_on(gateway, &world).then(|| gateway.spool.writer());
+    let coming = Coming { asked, way: &way, kept: kept.as_mut() };
+    let (head, mut inbound) = receive_head(gateway, &world, coming, account).await?; // who asks whom for what, by which peer
     let permitted = authorise(&world, head)?; // Head → Permitted: only now may it fill our spool
-    let serving = continuity::course(gateway, &world, &permitted)?.served()?; // our copy of a register, or none
+    let ground = lead::ground(gateway, &world, &permitted);
+    if ground.is_none() {
+        inbound.forget();
+    }
     let whole = receive_rest(gateway, permitted, inbound).await?;
-    let proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
+    let came = lead::came(gateway, &world, ground.as_ref(), (asked, way), kept).await?;
+    let mut proven = verify(gateway, &world, whole).await?; // → Proven: signed by who asks, every part
+    let mut leave = Leave::default();
+    if let (Some(ground), Some(came)) = (&ground, &came) {
+        match lead::step(gateway, &world, ground, (proven, came), account).await? {
+            Step::Ours(ours, given) => (proven, leave) = (*ours, given),
+            Step::Told(response) => return Ok(response), // by the site that leads, or refused
+        }
+    }
     let request = message::record(gateway, proven).await?; // → Recorded
+    leave.recorded();
     let answered = match request.permitted().called() {
-        Called::Service(callee) => forward(gateway, &request, callee, serving.as_ref()).await?, // takes that and nothing else
-        Called::Metaservice(metaservice) => meta::answer(gateway, &world, &request, *metaservice).await?,
+        Called::Service(callee) => forward(gateway, &request, callee, &leave).await, // takes that and nothing else
+        Called::Metaservice(metaservice) => meta::answer(gateway, &world, &request, *metaservice).await,
     };
-    seal(gateway, &world, &request, answered, serving.as_ref(), account).await // sign, record, stream
+    match (answered, &ground, &came) {
+        (Err(fault), Some(ground), Some(came)) if lead::is_lost(&fault) => {
+            lead::lost(gateway, &world, ground, (&request, came), account).await
+        }
+        (answered, ..) => seal(gateway, &world, &request, answered?, leave.told(), account).await, // sign, record, stream
+    }
 }
 
 /// Serves other gateways at one door until `stop`.
 pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
     let timeouts = &gateway.conf.timeouts;
     let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
-    let tickets = match rustls::crypto::ring::Ticketer::new() {
-        Ok(tickets) => tickets,
+    let handshakes = match Handshakes::new(&gateway, Whom::Gateways) {
+        Ok(handshakes) => handshakes,
         Err(error) => {
             tracing::error!(%error, "other gateways are not served");
             return;
         }
-    };
-    let handshakes = Handshakes {
-        gateway: Arc::clone(&gateway),
-        tickets,
-        made: Mutex::default(),
-        turned_away: Arc::default(),
     };
     let serving = Arc::clone(&gateway);
     let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
@@ -121,7 +143,7 @@ fn hint(gateway: &Gateway, asked: &Exchange) -> Option<Response<Outgoing>> {
 async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
     let exchange = async move {
         let mut account = Account::new("provider");
-        let answered = answer(&gateway, &mut asked, &mut account).await;
+        let answered = answer(&gateway, &mut asked, Way::Direct, &mut account).await;
         asked.body.discard();
         let (response, code) = match answered {
             Ok(response) => (response, "ok".to_owned()),
@@ -143,9 +165,28 @@ async fn one(gateway: Arc<Gateway>, mut asked: Exchange) -> Response<Outgoing> {
 
 //------------ Handshakes ----------------------------------------------------
 
-/// TLS for other gateways, made anew when our key or the instance's authorities change.
+/// Who may connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// Every gateway of the world.
+    Gateways,
+    /// Servers that the policy lists at a site.
+    Sites,
+}
+
+impl Whom {
+    /// Whether whoever shows this certificate may connect.
+    fn includes(self, world: &World, leaf: &[u8]) -> bool {
+        let Some(server) = world.conf.server_by_auth_cert(leaf) else { return false };
+        let at_site = || world.conf.continuity().is_some_and(|policy| policy.site_of(&server.id).is_some());
+        self == Self::Gateways || at_site()
+    }
+}
+
+/// TLS for other gateways or sites, made anew when our key or the instance's authorities change.
 struct Handshakes {
     gateway: Arc<Gateway>,
+    whom: Whom,
     tickets: Arc<dyn ProducesTickets>,
     made: Mutex<Option<Made>>,
     turned_away: Arc<tls::TurnedAway>,
@@ -159,13 +200,31 @@ struct Made {
 }
 
 impl Handshakes {
+    fn new(gateway: &Arc<Gateway>, whom: Whom) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            gateway: Arc::clone(gateway),
+            whom,
+            tickets: rustls::crypto::ring::Ticketer::new()?,
+            made: Mutex::default(),
+            turned_away: Arc::default(),
+        })
+    }
+
+    fn peers(&self) -> tls::Peers {
+        tls::Peers::stock_if(self.whom == Whom::Gateways && self.gateway.conf.stock_peers)
+    }
+
     fn tls(&self, config: Arc<ServerConfig>) -> Speech {
-        let hears = (!self.gateway.conf.stock_peers).then(|| Arc::clone(&self.turned_away));
+        let hears = (self.peers() == tls::Peers::Modern && self.whom == Whom::Gateways)
+            .then(|| Arc::clone(&self.turned_away));
         Speech::Tls { config, hears }
     }
 
     fn speech(&self) -> Speech {
         let world = self.gateway.world();
+        if self.whom == Whom::Sites && !lead::passes_on(&self.gateway, &world) {
+            return Speech::Nothing;
+        }
         let auth = match world.auth(self.gateway.now()) {
             Ok(auth) => auth,
             Err(error) => {
@@ -183,10 +242,10 @@ impl Handshakes {
         let authorities = world.conf.all_cas().into_iter().flat_map(|ca| ca.services());
         let authorities = authorities.map(|s| s.certificate.subject().to_vec()).collect();
         let worlds = Arc::clone(&self.gateway.world);
-        let is_registered = move |leaf: &[u8]| worlds.load().conf.server_by_auth_cert(leaf).is_some();
+        let whom = self.whom;
+        let may_connect = move |leaf: &[u8]| whom.includes(&worlds.load(), leaf);
         let (certified, tickets) = (Arc::clone(&auth.certified), Arc::clone(&self.tickets));
-        let peers = tls::Peers::stock_if(self.gateway.conf.stock_peers);
-        match tls::from_gateways(certified, tickets, authorities, is_registered, peers) {
+        match tls::from_gateways(certified, tickets, authorities, may_connect, self.peers()) {
             Ok(config) => {
                 let certificate = auth.certificate.sha256().to_vec();
                 *made = Some(Made { world: Arc::clone(&world), certificate, config: Arc::clone(&config) });

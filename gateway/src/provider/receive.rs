@@ -1,9 +1,10 @@
 //! Parts to spool, peer's certificate against its OCSP responses, signature.
 
 use super::authorise::Permitted;
+use super::sites::Way;
 use crate::Gateway;
 use crate::conf::Version;
-use crate::messagelog::{Direction, Entry, Kind, Record};
+use crate::messagelog::{Direction, Entry, Kind, Record, SpoolWriter};
 use crate::net::listen::Exchange;
 use crate::net::message::{Attachment, Inbound, Message, PartHead, Rest};
 use crate::net::peer;
@@ -14,6 +15,7 @@ use crate::world::World;
 use bytes::Bytes;
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Code, Fault, Leaf, Side};
+use saatkond_proto::id::ServerId;
 use saatkond_proto::message::rest::Request;
 use saatkond_proto::message::soap::{Envelope, check_action};
 use saatkond_proto::signature::{SignatureParts, Verified};
@@ -25,6 +27,17 @@ pub struct Head {
     pub(super) question: Question,
     /// With what the sender says that its parts are digested.
     pub(super) announced: DigestAlgorithm,
+}
+
+/// A request that is coming in.
+#[derive(Debug)]
+pub struct Coming<'a> {
+    /// What is asked over HTTP.
+    pub asked: &'a mut Exchange,
+    /// By which way it comes.
+    pub way: &'a Way,
+    /// Takes its bytes as they come, where it may be passed on.
+    pub kept: Option<&'a mut SpoolWriter>,
 }
 
 /// A permitted request that came whole, and is not verified yet.
@@ -80,7 +93,7 @@ impl Record for Proven {
 
 /// Reads to the end of the message itself, and judges the peer that brought it.
 ///
-/// Spec: message-path §4.1, 2–10. Ours: `X-Road-Security-Server` must name us, and the exchange's id must be the same in
+/// Spec: message-path §4.1, 2–10. Ours: `X-Road-Security-Server` must name us, or the door that the one who asks chose, and the exchange's id must be the same in
 /// HTTP header and block (§4.4).
 ///
 /// # Errors
@@ -88,9 +101,10 @@ impl Record for Proven {
 pub async fn receive_head<'a>(
     gateway: &Gateway,
     world: &World,
-    asked: &'a mut Exchange,
+    coming: Coming<'a>,
     account: &mut Account,
 ) -> Result<(Head, Inbound<'a>), Fault> {
+    let Coming { asked, way, kept } = coming;
     let Exchange { head, body, caller } = asked;
     if head.method != "POST" {
         return Err(Fault::new(Leaf::InvalidHttpMethod, "Must use POST request method"));
@@ -113,7 +127,7 @@ pub async fn receive_head<'a>(
         return Err(Fault::new(Leaf::InternalError, "Could not get hash algorithm identifier from message"));
     };
     let expect = if is_rest { Expect::RestRequest } else { Expect::SoapRequest };
-    let inbound = Inbound::new(content_type, expect, body)?;
+    let inbound = Inbound::new(content_type, expect, body)?.keeping(kept);
     let (start, inbound) = inbound.start().await?;
     let request_id = header(transport::REQUEST_ID);
     let question = match start.message {
@@ -127,7 +141,7 @@ pub async fn receive_head<'a>(
     };
     account.names(&question);
     if matches!(question, Question::Soap(_)) {
-        is_for_us(gateway, &question)?;
+        is_for_us(gateway, &question, way)?;
     }
     let provider = &question.service().client;
     if world.server.client(provider).is_none() {
@@ -149,7 +163,7 @@ pub async fn receive_head<'a>(
             "x-road-request-id is not the same in HTTP header and message",
         ));
     }
-    is_for_us(gateway, &question)?;
+    is_for_us(gateway, &question, way)?;
     Ok((Head { question, announced }, inbound))
 }
 
@@ -169,8 +183,9 @@ fn soap(head: PartHead, envelope: Vec<u8>, original: &str) -> Result<Letter, Fau
 }
 
 /// Whether a question that names a security server names this one. Seen: message-path §8-32.
-fn is_for_us(gateway: &Gateway, question: &Question) -> Result<(), Fault> {
-    if question.security_server().is_some_and(|named| *named != gateway.conf.server) {
+fn is_for_us(gateway: &Gateway, question: &Question, way: &Way) -> Result<(), Fault> {
+    let is_named = |named: &ServerId| *named == gateway.conf.server || way.first_door() == Some(named);
+    if question.security_server().is_some_and(|named| !is_named(named)) {
         let detail = format!("the message is for another security server than {}", gateway.conf.server);
         return Err(Fault::new(Leaf::InvalidSecurityServer, detail).under(Leaf::ServiceFailed));
     }

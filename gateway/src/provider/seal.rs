@@ -1,6 +1,5 @@
 //! The answer signed, recorded and sent; faults leave here too.
 
-use super::continuity::Serving;
 use super::forward::Answered;
 use super::receive::Proven;
 use crate::Gateway;
@@ -79,7 +78,8 @@ impl Record for Sealed {
     }
 }
 
-/// Signs and records what the service answered, and makes it the answer to the peer.
+/// Signs and records what the service answered, and makes it the answer to the peer. `told` is what we say with it, signed
+/// with it, under names that are ours alone.
 ///
 /// Spec: message-path §2.8, §2.10–2.12.
 ///
@@ -90,11 +90,10 @@ pub async fn seal(
     world: &World,
     request: &Recorded<Proven>,
     answered: Answered,
-    serving: Option<&Serving>,
+    told: Headers,
     account: &mut Account,
 ) -> Result<HttpResponse<Outgoing>, Fault> {
     let question = request.permitted().question();
-    let told = serving.map(Serving::told).unwrap_or_default();
     let (answer, attachments) = answer(question, request.attachments(), answered, told)?;
     account.bytes = message::len(request.attachments()) + message::len(&attachments);
     let parts = message::part_digests(answer.bytes(), &attachments)?;

@@ -304,12 +304,19 @@ async fn registers(uttered: &mut Uttered) {
     believe(&bench.home, forbidden);
     let heard = bench.tax.ask(&Ask::get("land")).await;
     uttered.heard("a class", "server.serverproxy.continuity.class_forbidden", &heard);
-    let mut not_leading = policy(Class::Internal);
-    not_leading.sites[0].servers = vec![bench.federation.id("EMBASSY")];
-    not_leading.sites[1].servers = vec![bench.federation.id("HOME")];
-    believe(&bench.home, not_leading);
-    let heard = bench.tax.ask(&Ask::get("land")).await;
-    uttered.heard("a copy of no known age", "server.serverproxy.continuity.staleness_exceeded", &heard);
+    let (asker, code) = (Asker::of(&bench.federation, "TAX"), "continuity.already_executed");
+    believe(&bench.home, policy(Class::Internal));
+    let letter = asker.draft(&Ask::post("land", "")).letter();
+    assert_eq!(asker.bring(&bench.federation, "HOME", &letter).await.code(), "");
+    let again = asker.bring(&bench.federation, "HOME", &letter).await;
+    uttered.note("a write again", code, &again.code());
+    let mut of_another = policy(Class::Internal);
+    of_another.registers[0].succession = vec!["lux1".to_owned()];
+    believe(&bench.home, of_another);
+    for (ask, code) in [(Ask::get("land"), "staleness_exceeded"), (Ask::post("land", ""), "not_authority")] {
+        let code = format!("server.serverproxy.continuity.{code}");
+        uttered.heard("another leads", &code, &bench.tax.ask(&ask).await);
+    }
 }
 
 /// What another gateway answers wrongly; its own codes pass through.

@@ -76,12 +76,29 @@ async fn nothing_opens_around_what_cannot_be_read_back() {
     let (dir, policy) = (TestDir::new("authority"), policy());
     let authority = Authority::open(&dir.0).unwrap();
     authority.adopt(&policy, &order(&policy, 5, "lux")).await.unwrap();
-    let file = file_of(&dir.0, &policy.registers[0].id);
+    let file = file_of(&dir.0, &policy.registers[0].id, ORDER);
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, &text[..text.len() / 2]).unwrap();
     assert!(matches!(Authority::open(&dir.0), Err(AuthorityError::Damaged { .. })));
     fs::write(&file, text.replace("LAND", "TAX")).unwrap();
     assert!(matches!(Authority::open(&dir.0), Err(AuthorityError::Damaged { .. })), "another register's");
+}
+
+#[tokio::test]
+async fn what_was_promised_stands_after_a_crash_unless_it_was_taken_back() {
+    let (dir, policy) = (TestDir::new("authority"), policy());
+    let register = &policy.registers[0];
+    let leads = || Authority::open(&dir.0).unwrap().lead(&policy, register).unwrap().site;
+    let authority = Authority::open(&dir.0).unwrap();
+    authority.promise(&order(&policy, 1, "lux")).await.unwrap();
+    assert_eq!(authority.lead(&policy, register).unwrap().site, "home", "it is not in force yet");
+    assert_eq!(leads(), "lux");
+    authority.withdraw(&order(&policy, 1, "lux")).await.unwrap();
+    assert_eq!(leads(), "home");
+    authority.promise(&order(&policy, 1, "lux")).await.unwrap();
+    authority.adopt(&policy, &order(&policy, 2, "home")).await.unwrap();
+    assert_eq!(leads(), "home", "a promise is kept until a higher order comes");
+    assert!(!file_of(&dir.0, &register.id, PROMISE).exists());
 }
 
 #[tokio::test]

@@ -135,3 +135,39 @@ async fn the_embassys_gateway_answers_reads_from_its_standby() {
     let taken = tax.ask(&Ask::get("land").line(header::MAX_STALENESS, "60")).await;
     assert_eq!(taken.status(), 200, "who takes an older copy gets it: {}", taken.text());
 }
+
+/// The sample register on PostgreSQL tells its own truth: what was done, how often, in which order, and that no site that was
+/// deposed does anything more.
+#[tokio::test]
+async fn the_sample_register_is_read_abroad_as_it_was_written_at_home() {
+    let Some(pair) = Pair::new() else { return };
+    let (home, abroad) = (pair.home.client().await, pair.abroad.client().await);
+    home.batch_execute(include_str!("../../docker/land-register.sql")).await.unwrap();
+    let transfer = |owner: &'static str, message: &'static str, token: i64| {
+        let home = &home;
+        async move {
+            home.query_one("SELECT transfer(1001, $1, $2, $3)", &[&owner, &message, &token])
+                .await
+                .map(|row| row.get::<_, i64>(0))
+        }
+    };
+    assert_eq!(transfer("Mari", "a", 0).await.unwrap(), 1);
+    assert_eq!(transfer("Jaan", "b", 7).await.unwrap(), 2);
+    let refused = transfer("Mallory", "c", 6).await.unwrap_err();
+    assert!(refused.as_db_error().unwrap().message().contains("deposed"), "{refused:?}");
+    let effects = || async {
+        let rows = abroad
+            .query("SELECT message, owner FROM effects ORDER BY position", &[])
+            .await
+            .unwrap_or_default();
+        rows.iter()
+            .map(|row| format!("{} {}", row.get::<_, &str>(0), row.get::<_, &str>(1)))
+            .collect::<Vec<_>>()
+    };
+    until("the embassy has both", || async { effects().await.len() == 2 }).await;
+    assert_eq!(effects().await, ["a Mari", "b Jaan"]);
+    let row = abroad.query_one("SELECT owner FROM titles WHERE number = 1001", &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "Jaan");
+    let written = abroad.execute("UPDATE titles SET owner = 'Mallory'", &[]).await;
+    assert!(written.is_err(), "a copy takes no writes");
+}

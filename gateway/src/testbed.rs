@@ -330,13 +330,18 @@ impl Land {
 
     /// The usual configuration, with more at its end.
     pub(crate) fn conf_with(&self, more: &str) -> Arc<Conf> {
-        let text = "version = 1\nserver = \"DEV/GOV/M1/TAX\"\nstate = \".\"\n[log]\nsegment = \"1 MiB\"\n\
-                    [timeouts]\nfetch_connect = \"5 s\"\nfetch = \"5 s\"\n";
+        let text = "version = 1\nserver = \"DEV/GOV/M1/TAX\"\nstate = \".\"\n[timeouts]\nfetch_connect = \"5 s\"\n\
+                    fetch = \"5 s\"\n[log]\nsegment = \"1 MiB\"\n";
         Arc::new(Conf::from_toml(&format!("{text}{more}"), &self.tax().join("gateway.toml")).unwrap())
     }
 
     pub(crate) async fn gateway(&self) -> Arc<Gateway> {
-        let opened = jobs::open(self.conf(), self.clock.clone()).unwrap();
+        self.gateway_with("").await
+    }
+
+    /// A gateway with more in its configuration.
+    pub(crate) async fn gateway_with(&self, more: &str) -> Arc<Gateway> {
+        let opened = jobs::open(self.conf_with(more), self.clock.clone()).unwrap();
         let conf = opened.globalconf().await.unwrap();
         Arc::new(opened.gateway(conf))
     }

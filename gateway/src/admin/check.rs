@@ -6,7 +6,7 @@ use super::bind;
 use super::cli::refused;
 use super::output;
 use super::run::keys_refused;
-use super::words::count;
+use super::words::{count, span};
 use crate::clock::Clock;
 use crate::conf::{Conf, ServerConf};
 use crate::jobs::globalconf;
@@ -102,6 +102,7 @@ pub fn findings(file: &Path, clock: &Clock) -> Vec<Finding> {
     let keys = keys(&conf, &mut found);
     let server = server(&conf, &mut found);
     found.push(log(&conf, is_running));
+    found.push(archive(&conf));
     found.push(state(&conf));
     found.push(match anchor(&conf) {
         Ok(fingerprint) => {
@@ -241,6 +242,36 @@ fn log(conf: &Conf, is_running: bool) -> Finding {
             ok("message log", text)
         }
         Err(error) => of_failure("message log", Failure::new(Exit::Disk, error.to_string())),
+    }
+}
+
+/// Where messages are archived to, and when they are deleted.
+fn archive(conf: &Conf) -> Finding {
+    let (what, keep) = ("archive", conf.log.keep);
+    let kept = if keep.is_zero() {
+        "nothing is deleted from the message log".to_owned()
+    } else {
+        format!("messages stay in the log for {}", span(keep))
+    };
+    let Some(dir) = conf.log.archives() else {
+        let text = format!("off; {kept}");
+        return if keep.is_zero() {
+            ok(what, text)
+        } else {
+            let hint = "set `log.archive` to a directory, or `log.keep` to \"0 s\" to keep them for ever";
+            Finding { hint: Some(hint.to_owned()), ..warning(what, format!("{text}, and are gone then")) }
+        };
+    };
+    // The directory is made by the job itself, if what it is in can be written to.
+    let place = if dir.exists() { dir } else { dir.parent().unwrap_or(dir) };
+    let probe = place.join(format!(".check-{}.tmp", std::process::id()));
+    match File::create(&probe).and_then(|_| fs::remove_file(&probe)) {
+        Ok(()) => ok(what, format!("{}; {kept}", shown(dir))),
+        Err(error) => {
+            let hint = "until it can be, nothing is archived, and nothing is deleted from the message log";
+            let text = format!("{} cannot be written to: {error}", shown(dir));
+            Finding { hint: Some(hint.to_owned()), ..warning(what, text) }
+        }
     }
 }
 

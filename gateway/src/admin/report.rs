@@ -155,6 +155,29 @@ pub struct LogReport {
     pub unstamped: usize,
     /// Since when stamping has been failing.
     pub stamping_failing_since: Option<String>,
+    /// When the oldest record in it was recorded.
+    pub oldest: Option<String>,
+    /// Files of records.
+    pub segments: usize,
+    /// Where messages are archived to.
+    pub archive: Option<String>,
+    /// Records that are not archived yet, time-stamps included; `null` where nothing is archived.
+    pub not_archived: Option<u64>,
+}
+
+impl LogReport {
+    fn of(gateway: &Gateway) -> Self {
+        let (log, archive) = (&gateway.log, gateway.conf.log.archives());
+        Self {
+            records: log.len(),
+            unstamped: log.unstamped(),
+            stamping_failing_since: log.stamping_failing_since().map(UnixTime::to_rfc3339),
+            oldest: log.oldest().map(UnixTime::to_rfc3339),
+            segments: log.segments(),
+            archive: archive.map(|dir| dir.display().to_string()),
+            not_archived: archive.map(|_| log.not_archived()),
+        }
+    }
 }
 
 impl Report {
@@ -202,11 +225,7 @@ impl Report {
             format!("{} fails: {}", job.job, job.last_error.as_deref().unwrap_or("it did not say why"))
         }));
         warnings.extend(gateway.log.warnings());
-        let log = LogReport {
-            records: gateway.log.len(),
-            unstamped: gateway.log.unstamped(),
-            stamping_failing_since: gateway.log.stamping_failing_since().map(UnixTime::to_rfc3339),
-        };
+        let log = LogReport::of(gateway);
         let begun = Self::without(&gateway.conf, started, now, phase, String::new());
         let demo = begun.demo || gateway.keys.are_a_demonstration();
         let ready = reasons.is_empty();

@@ -106,7 +106,11 @@ fn text(report: &Report) -> String {
     if let Some(log) = &report.log {
         let records = count(log.records, "record", "records");
         let unstamped = count(log.unstamped as u64, "message", "messages");
-        fact("log", &format!("{records}, {unstamped} without a time-stamp"));
+        let since = log.oldest.as_ref().map(|oldest| format!(" since {oldest}")).unwrap_or_default();
+        fact("log", &format!("{records}{since}, {unstamped} without a time-stamp"));
+        if let (Some(dir), Some(waiting)) = (&log.archive, log.not_archived) {
+            fact("archive", &format!("{dir}; {} not in it yet", count(waiting, "record", "records")));
+        }
     }
     runs_out(&report.runs_out, &mut out);
     if !report.jobs.is_empty() {

@@ -23,7 +23,7 @@ pub use doors::{Order, Preferred};
 pub use server::{
     AgeSource, Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
 };
-pub use v1::{Beyond, Format, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
+pub use v1::{Beyond, Format, Grouping, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
 pub use version::{Oldest, Version};
 
 use saatkond_proto::globalconf::locations::Federations;
@@ -165,6 +165,10 @@ impl Conf {
             sites: written.listen.sites.0,
             health: written.listen.health.0,
         };
+        let mut log = written.log;
+        if let Some(archives) = log.archives() {
+            log.archive = beside(archives);
+        }
         let conf = Self {
             file: file.to_owned(),
             server,
@@ -179,7 +183,7 @@ impl Conf {
             limits: written.limits,
             timeouts: written.timeouts,
             signing: written.signing,
-            log: written.log,
+            log,
             timestamping: written.timestamping,
             jobs: written.jobs,
             output: written.output,
@@ -210,9 +214,14 @@ impl Conf {
             ("jobs.ocsp_retry", self.jobs.ocsp_retry),
             ("timestamping.retry", self.timestamping.retry),
             ("log.patience", self.log.patience),
+            ("log.archive_every", self.log.archive_every),
         ];
         if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
             return Err(self.refuse(key, "is zero, expected more".to_owned(), None));
+        }
+        if self.log.archives().is_some_and(|archives| archives.starts_with(self.log_dir())) {
+            let text = format!("{} is within the message log", self.log.archive.display());
+            return Err(self.refuse("log.archive", text, Some("name a directory of its own")));
         }
         let (mib, gib) = (1 << 20, 1 << 30);
         let numbers = [
@@ -221,7 +230,8 @@ impl Conf {
             ("limits.server_connections_max", self.limits.server_connections_max as u64, 1, 1_000_000),
             ("limits.spool_memory", self.limits.spool_memory, 0, 16 * mib),
             ("signing.batch_max", self.signing.batch_max as u64, 1, 256),
-            ("log.segment", self.log.segment, mib, gib),
+            ("log.segment", self.log.segment, mib, 256 * mib),
+            ("log.archive_max", self.log.archive_max, mib, gib),
             ("log.body_max", self.log.body_max, 0, gib),
             ("timestamping.records_max", self.timestamping.records_max as u64, 1, 10_000),
         ];

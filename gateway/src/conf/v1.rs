@@ -8,7 +8,7 @@ use super::units::{bytes, span};
 use super::version::Oldest;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The whole file.
@@ -205,6 +205,46 @@ pub struct Log {
     /// How long a message waits for its record to be on disk; after that it ends in `logging_failed`. Default: `30 s`.
     #[serde(deserialize_with = "span")]
     pub patience: Duration,
+    /// Directory that time-stamped messages are archived to, each as an ASiC-E container, in zip files as X-Road makes
+    /// them; relative to this file, and not within `state`'s `log/`. `off` archives none. Default: `off`.
+    pub archive: PathBuf,
+    /// How often that is done. What was recorded shortly before is archived the next time, or as soon as it is
+    /// time-stamped. Default: `6 h`.
+    #[serde(deserialize_with = "span")]
+    pub archive_every: Duration,
+    /// What has archives, and a chain of them, of its own: `none` has all in one, `member` each member of this server
+    /// whose messages they are, `subsystem` each of its subsystems. Default: `none`.
+    pub archive_grouping: Grouping,
+    /// Bytes of containers after which an archive is closed. Default: `32 MiB`.
+    #[serde(deserialize_with = "bytes")]
+    pub archive_max: u64,
+    /// How long messages stay in the log; then their file is deleted, once all in it are time-stamped and, unless
+    /// `archive` is off, archived. `0 s` keeps them for ever. Default: `0 s`.
+    #[serde(deserialize_with = "span")]
+    pub keep: Duration,
+}
+
+impl Log {
+    /// Where messages are archived to.
+    #[must_use]
+    pub fn archives(&self) -> Option<&Path> {
+        (self.archive != Path::new(OFF)).then_some(&self.archive)
+    }
+}
+
+/// What is said of what is not wanted.
+const OFF: &str = "off";
+
+/// What has archives of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// All messages together.
+    None,
+    /// Each member.
+    Member,
+    /// Each subsystem.
+    Subsystem,
 }
 
 /// What happens to a message whose body is larger than the log keeps.
@@ -347,6 +387,11 @@ impl Default for Log {
             beyond_body_max: Beyond::Refuse,
             segment: 16 << 20,
             patience: Duration::from_secs(30),
+            archive: PathBuf::from(OFF),
+            archive_every: Duration::from_secs(6 * 3600),
+            archive_grouping: Grouping::None,
+            archive_max: 32 << 20,
+            keep: Duration::ZERO,
         }
     }
 }

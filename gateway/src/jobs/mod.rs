@@ -6,11 +6,13 @@
 //! | `server-file` | takes over a changed `server.toml` | looks each two seconds |
 //! | `ocsp` | fetches the OCSP responses of our certificates | each 20 minutes, sooner where they age faster |
 //! | `timestamp` | stamps the message log | as the instance says, at least each day |
+//! | `archive` | archives the message log, deletes what is old | each six hours |
 //! | `copies` | asks how old our copies of registers are | four times a second where there are some |
 //! | `sites` | asks the doors of registers how they are | four times a second while they are in use |
 //!
 //! Nothing runs that is not in [`Job`]. Jobs hang a new picture ([`crate::world`]); they never touch a request.
 
+mod archive;
 mod copies;
 mod embassy;
 pub mod globalconf;
@@ -46,6 +48,8 @@ pub enum Job {
     Ocsp,
     /// Stamps the message log.
     Timestamp,
+    /// Archives the message log, and deletes what is old.
+    Archive,
     /// Asks the doors of registers how they are.
     Sites,
     /// Asks how old our copies of registers are.
@@ -125,8 +129,15 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::GlobalConf, Self::ServerConf, Self::Ocsp, Self::Timestamp, Self::Sites, Self::Copies];
+    pub const ALL: [Self; 7] = [
+        Self::GlobalConf,
+        Self::ServerConf,
+        Self::Ocsp,
+        Self::Timestamp,
+        Self::Archive,
+        Self::Sites,
+        Self::Copies,
+    ];
 
     /// The name, as status and log lines carry it.
     #[must_use]
@@ -136,6 +147,7 @@ impl Job {
             Self::ServerConf => "server-file",
             Self::Ocsp => "ocsp",
             Self::Timestamp => "timestamp",
+            Self::Archive => "archive",
             Self::Sites => "sites",
             Self::Copies => "copies",
         }
@@ -147,8 +159,9 @@ impl Job {
             Self::ServerConf => 1,
             Self::Ocsp => 2,
             Self::Timestamp => 3,
-            Self::Sites => 4,
-            Self::Copies => 5,
+            Self::Archive => 4,
+            Self::Sites => 5,
+            Self::Copies => 6,
         }
     }
 }
@@ -207,6 +220,7 @@ impl Jobs {
             Job::ServerConf => inner.look_at_server_file().await,
             Job::Ocsp => inner.fetch_ocsp().await,
             Job::Timestamp => inner.stamp().await,
+            Job::Archive => inner.archive().await,
             Job::Sites => inner.look_at_sites().await,
             Job::Copies => inner.look_at_copies().await,
         };

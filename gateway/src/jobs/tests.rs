@@ -8,11 +8,14 @@ use crate::messagelog::{Direction, Entry, Kind, LogReader, Record, Spooled};
 use crate::testbed::{Land, NOW, server_file};
 use bytes::Bytes;
 use saatkond_ca::ca::Authority;
+use saatkond_ca::exit::{Exit, Streams};
 use saatkond_proto::container::{self, Container};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::id::{ClientId, MemberId};
 use saatkond_proto::signature::{MESSAGE, PartDigest, SignatureParts};
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use tokio::net::TcpListener;
 
 fn member() -> MemberId {
@@ -473,4 +476,110 @@ fn pauses_double_up_to_the_jobs_own_and_jitter_only_shortens() {
     assert_eq!(backoff(u32::MAX, minute), minute);
     assert_eq!(jittered(minute, 0), minute);
     assert_eq!(jittered(minute, 255), Duration::from_secs(54));
+}
+
+// --- archives -------------------------------------------------------------------------
+
+/// Verifies files with the program's own verifier; gives what it says.
+fn held(jobs: &Jobs, files: &[PathBuf]) -> String {
+    let globalconf = Some(gateway(jobs).conf.globalconf_dir());
+    let files = files.to_vec();
+    let args = saatkond_ca::verify::VerifyArgs { files, anchor: None, globalconf, json: false };
+    let (mut out, mut talk) = (Vec::new(), Vec::new());
+    let exit = saatkond_ca::verify::run(&args, &mut Streams::new(&mut out, &mut talk)).unwrap();
+    let said = String::from_utf8(out).unwrap();
+    assert_eq!(exit, Exit::Done, "{said}");
+    said
+}
+
+/// Has files verified by the second implementation, where it is.
+fn judged(jobs: &Jobs, files: &[PathBuf]) {
+    let judge = std::env::var_os("SAATKOND_JUDGE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/judge"), PathBuf::from);
+    let python =
+        Command::new("python3").args(["-B", "-c", "import cryptography, lxml, asn1crypto, OpenSSL"]).status();
+    if !judge.join("judge").is_dir() || !python.is_ok_and(|status| status.success()) {
+        assert!(std::env::var("SAATKOND_REQUIRE").is_err(), "the judge is required and not here");
+        return;
+    }
+    let globalconf = gateway(jobs).conf.globalconf_dir().canonicalize().unwrap();
+    let judged = Command::new("python3")
+        .args(["-B", "-m", "judge", "asic"])
+        .args(files)
+        .arg("--globalconf")
+        .arg(globalconf)
+        .current_dir(judge)
+        .output()
+        .unwrap();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout));
+}
+
+fn archives(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path().canonicalize().unwrap());
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|file| fs::metadata(file).unwrap().modified().unwrap());
+    files
+}
+
+async fn run_while_due(land: &Land, jobs: &Jobs, job: Job) {
+    jobs.run(job).await;
+    while status(jobs, job).is_due(land.clock.now()) {
+        jobs.run(job).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_stamped_is_archived_and_the_archives_prove_it_and_what_is_old_is_deleted() {
+    let land = Land::new("archive", true).await;
+    let more = "archive = \"archive\"\narchive_every = \"1 h\"\nkeep = \"2 d\"\n";
+    let jobs = Jobs::new(land.gateway_with(more).await);
+    jobs.run(Job::Ocsp).await;
+    for query in ["a", "b", "c"] {
+        record(&jobs, query, (query != "a").then_some(b"{\"title\": 1001}".as_slice())).await.unwrap();
+    }
+    jobs.run(Job::Archive).await;
+    let dir = land.tax().join("archive");
+    assert!(archives(&dir).is_empty(), "the file that is written is young");
+    land.clock.advance(Duration::from_secs(3600));
+    jobs.run(Job::Archive).await;
+    assert!(archives(&dir).is_empty(), "nothing is time-stamped");
+    let due = status(&jobs, Job::Archive).next_due.since(land.clock.now());
+    assert!(due <= Duration::from_secs(120), "stamps are awaited for {due:?}");
+    jobs.run(Job::Timestamp).await;
+    run_while_due(&land, &jobs, Job::Archive).await;
+    record(&jobs, "d", None).await.unwrap();
+    jobs.run(Job::Timestamp).await;
+    land.clock.advance(Duration::from_secs(3600));
+    run_while_due(&land, &jobs, Job::Archive).await;
+    assert_eq!(status(&jobs, Job::Archive).failures, 0, "{jobs:?}");
+    let files = archives(&dir);
+    assert_eq!(files.len(), 2);
+    let said = held(&jobs, &files);
+    let follows = format!("follows {}, as it says", files[0].file_name().unwrap().display());
+    assert!(said.contains("3 containers") && said.contains(&follows), "{said}");
+    judged(&jobs, &files);
+    // A day later both lie in the log still, after two more days in the archives alone.
+    land.clock.advance(Duration::from_secs(24 * 3600));
+    run_while_due(&land, &jobs, Job::Archive).await;
+    assert_eq!(gateway(&jobs).log.reader().of_query("a").unwrap().len(), 1);
+    land.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    run_while_due(&land, &jobs, Job::Archive).await;
+    assert!(gateway(&jobs).log.reader().of_query("a").unwrap().is_empty());
+    assert!(gateway(&jobs).log.reader().of_query("d").unwrap().is_empty());
+    held(&jobs, &files);
+}
+
+#[tokio::test]
+async fn archives_that_cannot_be_written_are_said_to_be_and_keep_everything() {
+    let land = Land::new("noarchive", false).await;
+    fs::write(land.tax().join("archive"), "no directory").unwrap();
+    let more = "archive = \"archive\"\narchive_every = \"1 h\"\nkeep = \"1 d\"\n";
+    let jobs = Jobs::new(land.gateway_with(more).await);
+    jobs.run(Job::Ocsp).await;
+    record(&jobs, "a", None).await.unwrap();
+    jobs.run(Job::Timestamp).await;
+    land.clock.advance(Duration::from_secs(10 * 24 * 3600));
+    jobs.run(Job::Archive).await;
+    assert!(error(&jobs, Job::Archive).contains("archive"), "{jobs:?}");
+    assert_eq!(gateway(&jobs).log.reader().of_query("a").unwrap().len(), 1);
 }

@@ -19,6 +19,7 @@
 //! | `continuity/` | the newest decision about sites and registers that was taken | yes: an older one is refused by it | nothing: each server of the instance is told it | let an older decision be taken again, if its signer repeats it | taken from the configuration as it is then |
 //! | `authority/` | who leads which register, as the last order said | yes: an order was verified when it was taken, and is not verified again | nothing: orders are told to every site | make this site lead again where it was deposed | the other sites tell again, while one of them is reachable |
 //! | `pins.toml` | where `saatkond sites pin` sends reads | yes, for whom a read is brought to first | learn where reads are sent | send reads to another copy of the same register first | reads go where health and shares say |
+//! | the directory of `log.archive` | archives of the message log, where that is set | no | as `log/` | as `log/`; that an archive between others is gone, the next one shows | evidence that `log/` holds no more is gone |
 //! | `spool/` | bodies under way that are too large for memory | for this process's life | read bodies that are under way | change a body on its last way, to the service or back to the caller; between gateways the signature would not hold any more | nothing: it is emptied at each start |
 //!
 //! What the program itself sees to:

@@ -80,11 +80,25 @@
 //! | `server-file` | takes over a changed `server.toml`, or a certificate file that it names | `jobs.server_file` | the earlier one stays in force |
 //! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
 //! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
+//! | `archive` | archives what is time-stamped, deletes what is old | `log.archive_every`, sooner while time-stamps are awaited | nothing is archived, and so nothing deleted |
 //! | `sites` | asks the doors of registers in use how they are, and reads `pins.toml` | four times a second | [chapter 2](super::_2_doors); pins that cannot be read leave the earlier ones in force |
 //! | `copies` | asks how old our copies of registers are | four times a second | what was told grows old; beyond the bound the copy answers no reads ([chapter 6](super::_6_continuity)) |
 //!
 //! A job that fails is tried again after a second, then after twice as long each time, up to its interval, or to
 //! `jobs.ocsp_retry` and `timestamping.retry` for those two. The first failure and every new reason are logged, the same again and again is not; so is the first success afterwards.
+//!
+//! # Archives, and how long messages are kept
+//!
+//! With neither `log.archive` nor `log.keep` everything stays in `log/` for ever. With `log.archive` the job `archive`
+//! closes the file that is written, if it was begun `log.archive_every` ago, and puts the messages of all closed files into
+//! archives: zip files named `mlog-…`, of ASiC-E containers, linked to each other by the digests in their `linkinginfo`, as
+//! X-Road's archiver makes them; its own tools read them, and so does `ca verify`. A file of the log is archived
+//! when each of its messages has a time-stamp, after every sum in it was checked. What was archived is noted in
+//! `log/archive.json`; a crash leaves no message out, and puts none into two archives. The archives are the operator's:
+//! nothing here ever reads, moves or deletes one. Whoever moves them away keeps their names, for each names the one before it.
+//!
+//! With `log.keep` a closed file of the log is deleted, the oldest first, with its bodies, when its youngest message is
+//! older than that: never before all in it are time-stamped, and with `log.archive` never before it is archived.
 //!
 //! # Drain
 //!
@@ -142,6 +156,7 @@
 //! | `message log failed: its segment is given up`, callers get `…logging_failed` | a write or a sync failed. What was told before is on disk; what was under way was refused. Nothing is written to that file again, for a second sync may say that all is well when it is not | look after the disk. The log goes on by itself in a new file, as soon as one can be written and synced whole. No restart is needed; one does no harm |
 //! | `large body not kept: its message is refused` | there was no space for a file in `log/bodies/`, or it could not be synced | as above; small messages pass |
 //! | `the disk of the message log was slow`; `ready` is 503 while one write takes over ten seconds | the disk takes long. Messages wait for their records for `log.patience`, then end in `…logging_failed`; such a record may be on disk nevertheless | find out what else writes to this disk |
+//! | job `archive` fails | the directory of archives is full, gone or not writable; or a file of the log does not hold (`message log is damaged: nothing of it is archived or deleted`); or `log/archive.json` cannot be read | mend it. Nothing is deleted from the log meanwhile, so its disk fills. Of a damaged file the good records can be exported still; restore it from a backup. Without `log/archive.json` everything is archived once more, in a new chain |
 //! | start ends with 74 and `message log is damaged` | records that were acknowledged do not hold any more | do not delete anything. Restore the file from a backup, or move `log/` away whole as evidence and begin a new one |
 //! | callers get `…global_conf_outdated` | the configuration was not renewed before it expired | `saatkond status` names the source and why. It is the instance's authority that must renew it; service returns by itself |
 //! | `…ssl_authentication_failed` for every call, `ready` says that no key serves | our authentication certificate has ended, was revoked, is not registered, or has no fresh OCSP response | `saatkond status` names which |

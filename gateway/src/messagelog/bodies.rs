@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A body up to this many bytes lies in its record.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
@@ -27,6 +28,11 @@ impl BodyName {
     /// A name for a body whose record comes after so many.
     fn new(record: u64) -> io::Result<Self> {
         Ok(Self { record, nonce: u64::from_le_bytes(random()?) })
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (record, nonce) = text.split_once('-')?;
+        Some(Self { record: record.parse().ok()?, nonce: u64::from_str_radix(nonce, 16).ok()? })
     }
 
     pub(super) fn to_bytes(self) -> [u8; 16] {
@@ -52,6 +58,18 @@ impl fmt::Display for BodyName {
 /// The file of a body.
 pub(super) fn path_of(dir: &Path, name: BodyName) -> PathBuf {
     dir.join(FOLDER).join(name.to_string())
+}
+
+/// All bodies, and when each was written.
+pub(super) fn all(dir: &Path) -> io::Result<Vec<(BodyName, SystemTime)>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir.join(FOLDER))? {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str().and_then(BodyName::from_text) {
+            all.push((name, entry.metadata()?.modified()?));
+        }
+    }
+    Ok(all)
 }
 
 /// Makes the folder, and clears it of what a crash left half made.

@@ -13,12 +13,14 @@
 //! | `index` | where each record lies: in memory for the segment that is written, else in a file beside each |
 //! | [`reader`] | looks into a log without disturbing it |
 //! | [`export`] | a record and its proof as one file |
+//! | [`archive`], [`retention`] | whole segments as archives; what is deleted |
 //! | [`stamp`] | what is time-stamped, and what happens when that fails |
 //!
 //! Store: `log/`. Trusted for what it holds, not for what it proves: each record carries its own signature and, later, its
 //! time-stamp. Its thief reads every message; who can write to it can destroy evidence, not make any.
 
 mod alarm;
+pub mod archive;
 mod bodies;
 pub mod codec;
 mod disk;
@@ -28,16 +30,19 @@ mod frame;
 mod index;
 mod next;
 pub mod reader;
+pub mod retention;
 pub mod spool;
 pub mod stamp;
 mod store;
 mod sum;
 mod writer;
 
+pub use archive::{ArchiveError, Archived};
 pub use bodies::BodyName;
 pub use codec::{Attachment, Content, Message, Stamp};
 pub use entry::{Direction, Entry, Kind, Record};
 pub use reader::{LogReader, Look};
+pub use retention::Dropped;
 pub use spool::{Bounds, Spool, SpoolError, SpoolReader, SpoolWriter, Spooled};
 pub use stamp::StampOrder;
 
@@ -60,8 +65,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use writer::{Order, Writer};
+use tokio::sync::{mpsc, oneshot};
+use writer::{Order, Task, Writer};
 
 /// How the log is kept.
 #[derive(Debug, Clone, Default)]
@@ -84,8 +89,10 @@ struct Shared {
     stamping: Mutex<Stamping>,
     alarms: Arc<Alarms>,
     next: Arc<Making>,
+    /// Held by whoever archives or deletes.
+    archiving: Mutex<()>,
     /// `None` once the log is closed.
-    queue: Option<mpsc::Sender<Order>>,
+    queue: Option<mpsc::Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the log is open.
     _lock: File,
@@ -249,6 +256,7 @@ impl MessageLog {
             policy,
             index,
             stamping: Mutex::new(Stamping::default()),
+            archiving: Mutex::new(()),
             alarms,
             next,
             queue: Some(queue),
@@ -320,11 +328,27 @@ impl MessageLog {
         let queue = self.0.queue.as_ref().ok_or(LogError::Closed)?;
         let patience = self.0.policy.log.patience;
         let written = tokio::time::timeout(patience, async {
-            queue.send(order).await.map_err(|_| LogError::Closed)?;
+            queue.send(Task::Record(order)).await.map_err(|_| LogError::Closed)?;
             outcome.await.map_err(|_| LogError::Closed)
         });
         let written = written.await.map_err(|_| LogError::Slow { waited: patience })??;
         written.map_err(|refused| self.disk_failed(refused.into()))
+    }
+
+    /// Closes the segment that is written, if its first record was recorded at `begun` or before; the log goes on in the
+    /// next. Whole segments are archived and deleted.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub async fn seal(&self, begun: UnixTime) -> Result<bool, LogError> {
+        if self.0.index.begun().is_none_or(|first| first > begun) {
+            return Ok(false);
+        }
+        let (reply, outcome) = oneshot::channel();
+        let queue = self.0.queue.as_ref().ok_or(LogError::Closed)?;
+        queue.send(Task::Seal(reply)).await.map_err(|_| LogError::Closed)?;
+        let sealed = outcome.await.map_err(|_| LogError::Closed)?;
+        sealed.map(|()| true).map_err(|refused| self.disk_failed(refused.into()))
     }
 
     fn disk_failed(&self, source: io::Error) -> LogError {
@@ -365,6 +389,19 @@ impl MessageLog {
     pub fn len(&self) -> u64 {
         let numbers = self.0.index.numbers();
         numbers.end - numbers.start
+    }
+
+    /// When its oldest record was recorded; `None` when it has none, or that cannot be told.
+    #[must_use]
+    pub fn oldest(&self) -> Option<UnixTime> {
+        let first = self.0.index.names().into_iter().next()?;
+        self.0.index.times(first).ok().flatten().map(|(oldest, _)| oldest)
+    }
+
+    /// Files of records that it has.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.0.index.names().len()
     }
 
     /// Whether the log holds no record.

@@ -161,6 +161,11 @@ impl Segments {
         Content::from_bytes(frame.body, shared).ok_or_else(damaged)
     }
 
+    /// Lets go of a segment that is about to be deleted.
+    pub(super) fn forget(&self, name: Name) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| one.name != name);
+    }
+
     fn opened(&self, name: Name) -> Result<Arc<Opened>, LogError> {
         let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         {

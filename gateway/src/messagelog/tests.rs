@@ -1,5 +1,6 @@
 //! The log: torn at every byte, on a disk that fails.
 
+mod archive;
 mod disks;
 mod index;
 

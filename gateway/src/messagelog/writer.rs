@@ -19,6 +19,13 @@ const BATCH_RECORDS_MAX: usize = 1024;
 /// Bytes at which a batch takes no more.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What the writer is asked to do.
+pub(super) enum Task {
+    Record(Order),
+    /// To go on in a new segment.
+    Seal(oneshot::Sender<Result<(), Refused>>),
+}
+
 /// A record on its way to disk.
 pub(super) struct Order {
     body: Vec<u8>,
@@ -122,18 +129,30 @@ impl Writer {
     }
 
     /// Runs until every sender is gone and the queue is empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Order>) {
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Task>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut bytes = first.len();
-            let mut orders = vec![first];
-            while orders.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
-                let Ok(order) = queue.try_recv() else { break };
+            let mut next = Some(first);
+            let (mut orders, mut bytes) = (Vec::new(), 0_usize);
+            while let Some(Task::Record(order)) = next {
                 bytes = bytes.saturating_add(order.len());
                 orders.push(order);
+                let is_full = orders.len() >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX;
+                next = if is_full { None } else { queue.try_recv().ok() };
             }
-            self.commit(orders);
+            if !orders.is_empty() {
+                self.commit(orders);
+            }
+            if let Some(Task::Seal(reply)) = next {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.seal());
+            }
         }
         self.alarms.ends();
+    }
+
+    /// Goes on in a new segment, if this one has records.
+    fn seal(&mut self) -> Result<(), Refused> {
+        if self.at > HEADER_BYTES as u64 { self.roll() } else { Ok(()) }
     }
 
     fn commit(&mut self, orders: Vec<Order>) {

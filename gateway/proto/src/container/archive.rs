@@ -1,13 +1,14 @@
-//! Archives of the message log: containers, and the chain that links them and the archives before.
+//! Archives of the message log: containers, and the chain that links them and the archives before; written and verified.
 //!
 //! Spec: message-path §6.6. Each line of `linkinginfo` digests the digest before it and one container, as hexadecimal
 //! text; the first line names the last digest of the archive before.
 
-use super::zip::{Archive, ZipError};
-use crate::crypto::DigestAlgorithm;
+use super::zip::{Archive, Level, Writer, ZipError};
+use crate::crypto::{DigestAlgorithm, Hasher};
 use crate::limits;
+use crate::time::UnixTime;
 use std::collections::BTreeSet;
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, Write};
 
 /// The entry that holds the chain. Spec: message-path §6.6.
 pub const LINKING_INFO: &str = "linkinginfo";
@@ -85,6 +86,114 @@ impl ArchiveError {
         }
     }
 }
+
+// --- writing -----------------------------------------------------------------------------------------------------------
+
+/// Writes an archive container by container, as X-Road's archiver does. What is written follows from what is added alone.
+#[derive(Debug)]
+pub struct ArchiveWriter<W: Write> {
+    zip: Writer<W>,
+    link: Link,
+    lines: String,
+    /// When the first and the last container were recorded.
+    times: Option<(UnixTime, UnixTime)>,
+    bytes: u64,
+}
+
+/// What digests archives. Seen: message-path §6.6.
+const ALGORITHM: DigestAlgorithm = DigestAlgorithm::Sha512;
+
+impl<W: Write> ArchiveWriter<W> {
+    /// Starts an archive; `previous` is the last digest and the file name of the one before it.
+    pub fn new(sink: W, previous: Option<(String, String)>) -> Self {
+        let (digest, name) = previous.clone().unwrap_or(("-".to_owned(), "-".to_owned()));
+        let lines = format!("{digest} {name} {}\n", ALGORITHM.name());
+        let last = previous.as_ref().map(|(digest, _)| digest.clone()).unwrap_or_default();
+        let link = Link { previous, algorithm: ALGORITHM, last, containers: Vec::new() };
+        Self { zip: Writer::new(sink, Level::Stored), link, lines, times: None, bytes: 0 }
+    }
+
+    /// Adds a container of a message that was recorded at `time`.
+    ///
+    /// # Errors
+    /// [`ZipError`].
+    pub fn add(&mut self, name: &str, time: UnixTime, container: impl Read) -> Result<(), ZipError> {
+        let mut read = Digested { inner: container, hasher: Hasher::new(ALGORITHM), bytes: 0 };
+        self.zip.entry(name, time, &mut read)?;
+        self.bytes += read.bytes;
+        let both = std::mem::take(&mut self.link.last) + &hex(&read.hasher.finish());
+        self.link.last = hex(&ALGORITHM.digest(both.as_bytes()));
+        self.lines.push_str(&format!("{} {name}\n", self.link.last));
+        self.link.containers.push(name.to_owned());
+        let (first, last) = self.times.unwrap_or((time, time));
+        self.times = Some((first.min(time), last.max(time)));
+        Ok(())
+    }
+
+    /// Bytes of all containers.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many containers it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.link.containers.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the chain and the end; gives the sink back, the place in the chain, and the archive's name in `group`.
+    ///
+    /// # Errors
+    /// [`ZipError`].
+    pub fn finish(mut self, group: Option<&str>) -> Result<(W, Link, String), ZipError> {
+        let times = self.times.unwrap_or((UnixTime::from_millis(0), UnixTime::from_millis(0)));
+        self.zip.entry(LINKING_INFO, times.1, self.lines.as_bytes())?;
+        let name = file_name(group, times, &self.link.last);
+        Ok((self.zip.finish("")?, self.link, name))
+    }
+}
+
+/// Digests what is read through it.
+struct Digested<R> {
+    inner: R,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        self.hasher.update(into.get(..length).unwrap_or_default());
+        self.bytes += length as u64;
+        Ok(length)
+    }
+}
+
+/// Characters of a group in a file's name. Seen: message-path §6.6.
+const GROUP_CHARS_MAX: usize = 200;
+
+/// The file name of an archive: the group, the times of the oldest and the youngest record in UTC, and the beginning of
+/// the last digest. Seen: message-path §6.6; the manual of X-Road 7.8 says UTC, and its server its own zone.
+fn file_name(group: Option<&str>, (first, last): (UnixTime, UnixTime), digest: &str) -> String {
+    let safe = |c: char| if c.is_control() || "\\<>/:|*?".contains(c) { '_' } else { c };
+    let group: String = group.map(|group| format!("{group}-")).unwrap_or_default();
+    let group: String = group.chars().map(safe).take(GROUP_CHARS_MAX).collect();
+    let moment = |time: UnixTime| {
+        let (year, month, day, hour, minute, second) = time.civil();
+        format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
+    };
+    let digest: String = digest.chars().take(16).collect();
+    format!("mlog-{group}{}-{}-{digest}.zip", moment(first), moment(last))
+}
+
+// --- verifying ---------------------------------------------------------------------------------------------------------
 
 /// Verifies the chain of an archive; `each` is given every container's name and bytes as they are met.
 ///

@@ -9,7 +9,7 @@
 //! | [`manifest`] | the two lists inside a container |
 //! | [`message`] | who says what to whom in a message, and so who must have signed it |
 //! | [`verify`](mod@verify) | from a container to a [`Proof`] |
-//! | [`archive`] | the chain that links containers and archives |
+//! | [`archive`] | archives, and the chain that links containers and archives |
 //!
 //! A container proves itself to whoever trusts the instance's configuration; no server of ours is asked.
 

@@ -51,6 +51,7 @@ ok        listen.health         off
 ok        keys                  HERE/state/keys: 2 certificates
 ok        server.toml           HERE/server.toml: 1 client, 0 services
 ok        message log           HERE/state/log will be made
+ok        archive               off; nothing is deleted from the message log
 ok        state                 HERE/state can be written to
 ok        configuration anchor  HERE/configuration-anchor.xml: SHA-224 {anchor}
 ok        global configuration  none is stored yet: `run` fetches it
@@ -226,4 +227,34 @@ async fn registers_are_held_against_the_site_they_are_at() {
     let shared = "warning   sites and registers   DEV/GOV/M1/TAX and DEV/GOV/M2/LAND have different successions and share";
     assert!(out.contains(shared), "{out}");
     assert_eq!(exit, Exit::Configuration, "{talk}");
+}
+
+#[tokio::test]
+async fn where_archives_go_and_what_is_deleted_is_said() {
+    let more = format!("{DOORS}[log]\narchive = \"archives\"\nkeep = \"30 d\"\n");
+    let checked = Checked::new("check-archive", &more).await;
+    let (out, _, _) = checked.says(false);
+    assert!(
+        out.contains("\nok        archive               HERE/archives; messages stay in the log for 30 d\n"),
+        "{out}"
+    );
+    fs::write(checked.land.tax().join("archives"), "no directory").unwrap();
+    let (out, _, exit) = checked.says(false);
+    assert!(
+        out.contains("\nwarning   archive               HERE/archives cannot be written to: Not a directory"),
+        "{out}"
+    );
+    assert!(out.contains("\n    hint: until it can be, nothing is archived"), "{out}");
+    assert_eq!(exit, Exit::Done);
+    let off = fs::read_to_string(&checked.file).unwrap().replace("archive = \"archives\"\n", "");
+    fs::write(&checked.file, &off).unwrap();
+    let (out, _, _) = checked.says(false);
+    let warned =
+        "\nwarning   archive               off; messages stay in the log for 30 d, and are gone then\n";
+    assert!(out.contains(warned), "{out}");
+    let within = off.replace("[log]\n", "[log]\narchive = \"state/log/archives\"\n");
+    fs::write(&checked.file, within).unwrap();
+    let (out, _, exit) = checked.says(false);
+    assert!(out.contains("log.archive: HERE/state/log/archives is within the message log"), "{out}");
+    assert_eq!(exit, Exit::Configuration);
 }

@@ -137,7 +137,8 @@ fn told() -> serde_json::Value {
             { "job": "ocsp", "running": true, "last_success": null, "last_error_at": null, "last_error": null,
               "failures": 0, "next_due": "2026-01-02T06:16:06Z" },
         ],
-        "log": { "records": 12, "unstamped": 1, "stamping_failing_since": null },
+        "log": { "records": 12, "unstamped": 1, "stamping_failing_since": null, "oldest": "2026-01-01T09:00:00Z",
+                 "segments": 2, "archive": "/var/lib/saatkond/archive", "not_archived": 3 },
     })
 }
 
@@ -159,7 +160,8 @@ fn a_report_is_told_in_words_on_a_page_of_100_columns() {
             DEV/GOV/M3, none serves: keys.toml names none for this use
   clients   DEV/GOV/M1/TAX, 1 service
             DEV/GOV/M3/OLD, 0 services, not registered on this server
-  log       12 records, 1 message without a time-stamp
+  log       12 records since 2026-01-01T09:00:00Z, 1 message without a time-stamp
+  archive   /var/lib/saatkond/archive; 3 records not in it yet
 
 runs out                                            left          until
   global configuration of DEV                       has run out   2026-01-02T06:14:05Z

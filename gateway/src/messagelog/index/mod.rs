@@ -21,6 +21,7 @@ pub(super) use making::{Full, Indexing};
 pub(super) use rows::{Key, Note, Rows};
 
 use super::LogError;
+use super::bodies::BodyName;
 use super::codec::Content;
 use super::disk::{self, Name};
 use super::frame::{End, Header};
@@ -316,7 +317,7 @@ impl Index {
         let mut heard = Vec::new();
         let mut oldest = None;
         for name in self.names().into_iter().rev() {
-            let youngest = self.ask(name, &|known| Ok(known.times()))?.map(|(_, youngest)| youngest);
+            let youngest = self.times(name)?.map(|(_, youngest)| youngest);
             oldest = oldest.or(youngest.map(|youngest| youngest.minus(HEARD)));
             if youngest < oldest || heard.len() >= CALLS_REMEMBERED_MAX {
                 continue;
@@ -343,6 +344,33 @@ impl Index {
 
     fn name_of(&self, number: u64) -> Option<Name> {
         self.numbers().contains(&number).then(|| self.names_from(number).first().copied()).flatten()
+    }
+
+    /// The bodies that records of a segment have in files of their own.
+    pub(super) fn bodies(&self, name: Name) -> Result<Vec<BodyName>, LogError> {
+        self.ask(name, &|known| known.bodies())
+    }
+
+    /// When the oldest and the youngest record of a segment were recorded.
+    pub(super) fn times(&self, name: Name) -> Result<Option<(UnixTime, UnixTime)>, LogError> {
+        self.ask(name, &|known| Ok(known.times()))
+    }
+
+    /// When the first record of the segment that is written was recorded; `None` while it has none.
+    pub(super) fn begun(&self) -> Option<UnixTime> {
+        let state = self.state();
+        let first = state.open.numbers().start;
+        state.open.rows(first..first + 1).ok()?.first().map(|row| row.time)
+    }
+
+    /// Forgets the oldest segment, which is about to be deleted.
+    pub(super) fn forget(&self, name: Name) {
+        let mut state = self.state();
+        state.whole.retain(|whole| *whole != name);
+        state.waiting.retain(|rows| rows.name() != name);
+        drop(state);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|kept| kept.0 != name);
+        self.segments.forget(name);
     }
 
     /// Asks one segment; one whose index file does not hold is walked through.

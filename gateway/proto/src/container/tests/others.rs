@@ -6,6 +6,7 @@ use crate::container::zip::Archive;
 use crate::container::{ContainerError, Proof, archive, entry, entry_name, manifest};
 use crate::crypto::DigestAlgorithm;
 use crate::globalconf::{GlobalConf, layout};
+use crate::time::UnixTime;
 use crate::trust::testing::{skip, vectors};
 use std::collections::BTreeMap;
 use std::fs;
@@ -181,6 +182,46 @@ fn archives_are_linked() {
         assert_eq!(links[1].follows(&links[0]), Ok(()));
         assert!(links[0].follows(&links[1]).is_err());
     }
+}
+
+/// Archives of X-Road's own, made once more from their containers: chain, name and every entry are the same.
+#[test]
+fn archives_are_written_as_others_write_them() {
+    let Some(folder) = vectors() else { return };
+    let files = [folder.join("xroad/archive"), folder.join("xroad-recorded/rsa/archive")];
+    let files: Vec<_> = files.iter().flat_map(|folder| files_below(folder)).collect();
+    let files: Vec<_> = files.iter().filter(|p| p.extension().is_some_and(|e| e == "zip")).collect();
+    assert_eq!(files.len(), 4);
+    for path in files {
+        let mut theirs = Archive::open(fs::File::open(path).unwrap()).unwrap();
+        let mut containers = Vec::new();
+        let link =
+            archive::verify(&mut theirs, |name, bytes| containers.push((name.to_owned(), bytes))).unwrap();
+        let mut ours = archive::ArchiveWriter::new(Vec::new(), link.previous.clone());
+        for (name, bytes) in &containers {
+            let recorded = Archive::open(Cursor::new(bytes)).unwrap().entries()[0].modified().unwrap();
+            ours.add(name, recorded, bytes.as_slice()).unwrap();
+        }
+        assert_eq!(ours.bytes(), containers.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>());
+        let (bytes, ours_link, name) = ours.finish(None).unwrap();
+        assert_eq!(ours_link, link);
+        let mut ours = Archive::open(Cursor::new(bytes)).unwrap();
+        let names: Vec<_> = theirs.entries().iter().map(|e| e.name().to_owned()).collect();
+        assert!(ours.entries().iter().map(|e| e.name()).eq(&names));
+        assert_eq!(ours.comment(), theirs.comment());
+        assert_eq!(
+            ours.read(archive::LINKING_INFO, 1 << 20).unwrap(),
+            theirs.read(archive::LINKING_INFO, 1 << 20).unwrap()
+        );
+        if path.starts_with(folder.join("xroad-recorded")) {
+            assert_eq!(name, path.file_name().unwrap().to_string_lossy());
+        }
+    }
+    let mut grouped = archive::ArchiveWriter::new(Vec::new(), None);
+    grouped.add("a", UnixTime::from_secs(1_767_323_045), &b"a"[..]).unwrap();
+    grouped.add("b", UnixTime::from_secs(1_767_323_044), &b"b"[..]).unwrap();
+    let (_, link, name) = grouped.finish(Some("DEV/GOV/M1\u{7}")).unwrap();
+    assert_eq!(name, format!("mlog-DEV_GOV_M1_-20260102030404-20260102030405-{}.zip", &link.last[..16]));
 }
 
 /// The folder of the independent judge, when it and what it needs are there.

@@ -115,6 +115,15 @@ impl Load {
         })
     }
 
+    /// Whether all of the last reads were answered by one copy, and ended after `since`: one read that tries is no return.
+    pub(super) fn settled_at(&self, copy: &str, since: Duration) -> bool {
+        const ENOUGH: usize = 20;
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = calls.iter().rev().filter(|c| !c.write).take(ENOUGH);
+        let there = last.filter(|c| c.ended > since && c.outcome == Outcome::Answered(copy.to_owned()));
+        there.count() == ENOUGH
+    }
+
     /// Lets every caller end its call, then tells all of them in the order they ended.
     pub(super) async fn finish(mut self) -> Vec<Call> {
         self.stop.store(true, Ordering::Relaxed);

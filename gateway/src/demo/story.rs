@@ -262,7 +262,7 @@ async fn kill_home(
     let mut returned_after = None;
     while returned_after.is_none() && load.elapsed() < back + RETURN_WITHIN {
         tokio::time::sleep(LOOK_EVERY).await;
-        if load.last_answer_after(back).as_deref() == Some("HOME") {
+        if load.settled_at("HOME", back) {
             returned_after = Some(load.elapsed() - back);
         }
     }

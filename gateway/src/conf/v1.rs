@@ -121,7 +121,7 @@ pub struct Peers {
     pub fastest_kept: Duration,
     /// Oldest version of other gateways whose requests are answered, such as `7.6.0`; `off` for any. Default: `off`.
     pub oldest: Oldest,
-    /// Idle connections kept to one gateway. Default: `32`.
+    /// Idle connections kept to one gateway or service. Default: `256`.
     pub idle_connections_max: usize,
 }
 
@@ -343,7 +343,7 @@ impl Default for Peers {
             head_start: Duration::from_secs(1),
             fastest_kept: Duration::from_secs(3600),
             oldest: Oldest(None),
-            idle_connections_max: 32,
+            idle_connections_max: 256,
         }
     }
 }

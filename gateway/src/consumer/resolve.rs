@@ -1,7 +1,7 @@
 //! Where to knock, in which order.
 //!
 //! A [`Route`] says which doors, and whether the call may be asked twice. What happens when a door fails is
-//! [`send`](super::send)'s.
+//! [`send`](mod@super::send)'s.
 
 use crate::Gateway;
 use crate::conf;

@@ -1,7 +1,7 @@
 //! Who leads is told from site to site: each second, and before a site takes its first write.
 //!
 //! A site that was away must not write by what it knew before it left. So a write waits until the other sites have been
-//! asked, within [`START_MAX`]; those that do not answer by then are not waited for. That is so after a start, and after
+//! asked, within `START_MAX`; those that do not answer by then are not waited for. That is so after a start, and after
 //! any time in which no round was made: the process may have stood still.
 
 use super::authority::AuthorityError;

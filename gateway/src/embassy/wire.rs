@@ -134,7 +134,7 @@ pub fn base64(bytes: &[u8]) -> String {
     ::base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// What [`base64`] wrote; `None` for anything else.
+/// What [`base64()`] wrote; `None` for anything else.
 #[must_use]
 pub fn from_base64(texts: &[String]) -> Option<Vec<Vec<u8>>> {
     use ::base64::Engine as _;

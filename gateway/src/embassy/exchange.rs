@@ -125,6 +125,20 @@ pub async fn settle(gateway: &Arc<Gateway>, world: &Arc<World>) {
     }
 }
 
+/// Makes a round when the last ended a second ago and none is under way.
+///
+/// # Cancel safety
+/// A dropped call loses nothing.
+pub async fn each_second(gateway: &Arc<Gateway>, world: &Arc<World>) {
+    let rounds = &gateway.embassy.rounds;
+    let is_due = rounds.state().ended.is_none_or(|ended| ended.elapsed() >= Duration::from_secs(1));
+    if let Ok(_running) = rounds.running.try_lock()
+        && is_due
+    {
+        round(gateway, world).await;
+    }
+}
+
 /// Asks all other sites who leads, and tells them; whether all that matter answered: those that may lead something.
 pub async fn round(gateway: &Arc<Gateway>, world: &Arc<World>) -> bool {
     let Some(policy) = world.conf.continuity() else { return true };

@@ -2,7 +2,7 @@
 
 use super::{Failed, Inner, Next};
 use crate::embassy::doors::PROBE_EVERY;
-use crate::embassy::{pins, probe};
+use crate::embassy::{exchange, pins, probe};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(2);
 
 impl Inner {
-    /// Brings what is known of doors up to date, and asks each door that owes no answer how it is. Answers are noted when they
-    /// come: one that hangs makes nobody wait.
+    /// Compares tokens with other sites each second, brings what is known of doors up to date, and asks each door that
+    /// owes no answer how it is. Answers are noted when they come: one that hangs makes nobody wait.
     pub(super) async fn look_at_sites(&self) -> Result<Next, Failed> {
         self.read_pins().await.map_err(|text| Failed { text, retry: IDLE })?;
         let gateway = &self.gateway;
@@ -28,6 +28,8 @@ impl Inner {
             let gateway = Arc::clone(gateway);
             probes.spawn(async move { probe::ask(&gateway, door, register).await });
         }
+        let (gateway, world) = (Arc::clone(gateway), Arc::clone(&world));
+        probes.spawn(async move { exchange::each_second(&gateway, &world).await });
         Ok(Next::After(PROBE_EVERY))
     }
 

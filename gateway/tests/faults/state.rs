@@ -136,6 +136,21 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// What a gateway offers: a copy of the register, which is started at its address, or nothing.
+async fn server_toml(register: Option<&Register>, at: IpAddr, copy: &'static str) -> String {
+    let Some(register) = register else {
+        return "version = 1\n[[client]]\nid = \"DEV/GOV/M1/TAX\"\nconnection = \"http\"\n".to_owned();
+    };
+    let listener = TcpListener::bind((at, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(register.clone().serve(listener, copy));
+    format!(
+        "version = 1\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n\
+         [client.copy]\nstaleness = {{ probe = \"{url}/staleness\" }}\n\
+         [[client.service]]\ncode = \"land\"\nurl = \"{url}\"\nallow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n"
+    )
+}
+
 impl Land {
     pub(crate) async fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -174,21 +189,7 @@ impl Land {
                  ocsp_port = {ocsp}\n[log]\nsegment = \"1 MiB\"\n[output]\nlevel = \"warn\"\n",
                 made.anchor().display().to_string()
             );
-            let server = match register {
-                None => {
-                    "version = 1\n[[client]]\nid = \"DEV/GOV/M1/TAX\"\nconnection = \"http\"\n".to_owned()
-                }
-                Some(register) => {
-                    let listener = TcpListener::bind((at, 0)).await.unwrap();
-                    let url = format!("http://{}", listener.local_addr().unwrap());
-                    tokio::spawn(register.clone().serve(listener, copy));
-                    format!(
-                        "version = 1\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n\
-                         [client.copy]\nstaleness = {{ probe = \"{url}/staleness\" }}\n\
-                         [[client.service]]\ncode = \"land\"\nurl = \"{url}\"\nallow = [{{ client = \"DEV/GOV/M1/TAX\" }}]\n"
-                    )
-                }
-            };
+            let server = server_toml(register, at, copy).await;
             std::fs::write(dir.join(code).join("gateway.toml"), gateway).unwrap();
             std::fs::write(dir.join(code).join("server.toml"), server).unwrap();
         }
@@ -352,13 +353,10 @@ impl Load {
             }
         };
         if tokio::time::timeout(PATIENCE, holds).await.is_err() {
+            let sites = sites(self.health).await;
             let calls = self.calls.lock().unwrap();
             let last: Vec<&Call> = calls.iter().rev().take(5).collect();
-            panic!(
-                "not within {PATIENCE:?}: {} calls, the last {last:?}; {}",
-                calls.len(),
-                sites(self.health).await
-            );
+            panic!("not within {PATIENCE:?}: {} calls, the last {last:?}; {sites}", calls.len());
         }
     }
 

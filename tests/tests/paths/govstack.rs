@@ -99,35 +99,38 @@ impl Bed {
     }
 }
 
+/// A field that may be there, and what it must be.
+struct Field(&'static str, fn(&Value) -> bool);
+
 /// Whether a value has only fields that are named, each of its kind: what the test's `responseSchema` says.
-fn fits(value: &Value, fields: &[(&str, fn(&Value) -> bool)]) -> bool {
-    let known = |(name, value): (&String, &Value)| fields.iter().any(|(n, is)| n == name && is(value));
+fn fits(value: &Value, fields: &[Field]) -> bool {
+    let known = |(name, value): (&String, &Value)| fields.iter().any(|Field(n, is)| n == name && is(value));
     value.as_object().is_some_and(|object| object.iter().all(known))
 }
 
 /// A list of clients or services, as its schema wants it.
 fn list(heard: &Heard) -> Vec<Value> {
     fn is_endpoint(value: &Value) -> bool {
-        fits(value, &[("method", Value::is_string), ("path", Value::is_string)])
+        fits(value, &[Field("method", Value::is_string), Field("path", Value::is_string)])
     }
     fn is_list(value: &Value) -> bool {
-        fits(value, &[("member", |list| list.as_array().is_some_and(|all| all.iter().all(is_endpoint)))])
+        fits(value, &[Field("member", |list| list.as_array().is_some_and(|all| all.iter().all(is_endpoint)))])
     }
     fn is_type(value: &Value) -> bool {
         let known =
             ["MEMBER", "SUBSYSTEM", "SERVER", "GLOBALGROUP", "SECURITYCATEGORY", "SERVICE", "CENTRALSERVICE"];
-        fits(value, &[("object_type", |_| true)])
+        fits(value, &[Field("object_type", |_| true)])
             && value["object_type"].as_str().is_some_and(|text| known.contains(&text) || text == "LOCALGROUP")
     }
-    let fields: [(&str, fn(&Value) -> bool); 8] = [
-        ("objectType", is_type),
-        ("serviceType", Value::is_string),
-        ("GovStackInstance", Value::is_string),
-        ("memberClass", Value::is_string),
-        ("memberCode", Value::is_string),
-        ("applicationCode", Value::is_string),
-        ("serviceCode", Value::is_string),
-        ("endpointList", is_list),
+    let fields = [
+        Field("objectType", is_type),
+        Field("serviceType", Value::is_string),
+        Field("GovStackInstance", Value::is_string),
+        Field("memberClass", Value::is_string),
+        Field("memberCode", Value::is_string),
+        Field("applicationCode", Value::is_string),
+        Field("serviceCode", Value::is_string),
+        Field("endpointList", is_list),
     ];
     assert_eq!(
         (heard.status(), heard.line("content-type")),

@@ -25,6 +25,9 @@ pub enum Command {
     Status(Shown),
     /// Tell what is believed of the copies of registers that are asked, and why; send reads by hand
     Sites(Box<Sites>),
+    /// Tell who leads which register, and let another site lead
+    #[command(subcommand)]
+    Authority(Box<Authority>),
     /// Look into the message log, also beside a running gateway
     #[command(subcommand)]
     Messages(Box<Messages>),
@@ -102,6 +105,48 @@ pub struct SitesUnpin {
     /// The register or provider that was pinned
     #[arg(value_name = "REGISTER|PROVIDER")]
     pub provider: ClientId,
+}
+
+/// What is done with the authority over registers.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Authority {
+    /// Tell who leads each register, by whose order
+    Show(Shown),
+    /// Let another site lead a register: sign an order and have the running gateway act on it
+    Switch(AuthoritySwitch),
+    /// Make the key of an operator, and print its public half for the instance's file
+    OperatorKey(AuthorityKey),
+}
+
+/// Arguments of `authority switch`.
+#[derive(Debug, Clone, Args)]
+pub struct AuthoritySwitch {
+    /// A gateway of the register, at any site; for an unplanned change one that can reach the site that shall lead.
+    #[command(flatten)]
+    pub shown: Shown,
+    /// The register
+    #[arg(value_name = "REGISTER")]
+    pub register: ClientId,
+    /// The site that shall lead it
+    #[arg(long, value_name = "SITE")]
+    pub to: String,
+    /// The key of an operator whom the instance lists
+    #[arg(long, value_name = "FILE")]
+    pub operator: PathBuf,
+    /// Do not ask the site that leads now: it is lost. Writes that it acknowledged may be lost with it
+    #[arg(long)]
+    pub unplanned: bool,
+    /// Do not ask before an unplanned change
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `authority operator-key`.
+#[derive(Debug, Clone, Args)]
+pub struct AuthorityKey {
+    /// The file to write the key to; it must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// What is done with the message log.
@@ -245,6 +290,7 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         Command::Check(shown) => super::check::check(&shown.of.config, shown.json, &Clock::system(), streams),
         Command::Status(shown) => super::status::status(&shown, streams).await,
         Command::Sites(command) => super::sites::sites(&command, streams).await,
+        Command::Authority(command) => super::authority::authority(&command, streams).await,
         Command::Messages(messages) => match *messages {
             Messages::List(list) => messages::list(&conf(&list.shown.of)?, &list, streams),
             Messages::Follow(follow) => {

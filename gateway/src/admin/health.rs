@@ -8,6 +8,7 @@
 //!
 //! It opens before everything else and closes after it. Nothing secret is told, and nothing can be done here.
 
+use super::authority::AuthorityReport;
 use super::report::{self, DRAINING, LOG_FAILED, Phase, Report};
 use super::sites::SitesReport;
 use crate::Gateway;
@@ -167,16 +168,19 @@ impl Health {
                 told(well(reasons.is_empty()), &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
             }
             "/status" => told(StatusCode::OK, &self.report()),
-            "/sites" => match self.state() {
-                State::Serving(gateway, _) | State::Draining(gateway, _) => {
+            "/sites" | "/authority" => match self.state() {
+                State::Serving(gateway, _) | State::Draining(gateway, _) if path == "/sites" => {
                     told(StatusCode::OK, &SitesReport::of(&gateway))
+                }
+                State::Serving(gateway, _) | State::Draining(gateway, _) => {
+                    told(StatusCode::OK, &AuthorityReport::of(&gateway))
                 }
                 State::Starting(_) | State::Ended => {
                     told(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "not serving" }))
                 }
             },
             _ => {
-                let pages = ["/health/live", "/health/ready", "/status", "/sites"];
+                let pages = ["/health/live", "/health/ready", "/status", "/sites", "/authority"];
                 told(StatusCode::NOT_FOUND, &json!({ "error": "no such page", "pages": pages }))
             }
         }

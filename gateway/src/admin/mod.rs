@@ -2,6 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | [`authority`] | who leads which register; orders of an operator |
 //! | [`cli`] | the commands `run`, `check`, `status`, `messages` and `services` |
 //! | [`run`] | opens, serves, drains |
 //! | [`check`] | everything that `run` would refuse |
@@ -15,6 +16,7 @@
 //! | [`services`] | looks at what is offered, and changes it in `server.toml` |
 //! | `words` | lengths of time, sizes and strangers' text for people |
 
+pub mod authority;
 mod bind;
 pub mod check;
 pub mod cli;

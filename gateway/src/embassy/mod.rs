@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`staleness`] | how old our own copies are |
 //! | [`source`], [`postgres`] | who is asked for it |
+//! | [`asked`] | orders that an operator leaves at a running gateway |
 //! | [`authority`] | who leads which register; writes between check and register |
 //! | [`doors`] | which doors of others are up, and to which a call is brought |
 //! | [`pins`] | where an operator sends reads by hand |
@@ -15,6 +16,7 @@
 //! | [`once`] | calls that were let in, so that none is executed twice |
 //! | [`wire`] | what sites say to each other |
 
+pub mod asked;
 pub mod authority;
 pub mod doors;
 pub mod exchange;

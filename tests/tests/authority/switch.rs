@@ -1,9 +1,12 @@
 //! Authority passes: planned and unplanned; what is refused; what a crash leaves behind.
 
 use super::*;
+use saatkond::admin::authority::AuthorityReport;
+use saatkond::embassy::asked;
 use saatkond::embassy::authority::AuthorityError;
 use saatkond::embassy::exchange;
 use saatkond::embassy::switch::{SwitchError, Switched, switch};
+use saatkond::jobs::Job;
 use saatkond_proto::continuity::authority::WarrantError;
 use saatkond_tests::Gate;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +75,46 @@ async fn writes_go_on_while_authority_goes_abroad_and_comes_back() {
     assert!(counts(&bed.book, &all).iter().all(|count| *count == 1), "{:?}", counts(&bed.book, &all));
     assert_eq!(bed.book.all().len(), all.len());
     assert!(pauses.iter().all(|waited| *waited <= 1500), "{pauses:?}");
+}
+
+/// What `saatkond authority switch` does: the order lies in the gateway's directory, and what comes of it beside.
+#[tokio::test]
+async fn an_order_that_an_operator_leaves_is_acted_on_once_and_answered() {
+    let bed = Bed::new().await;
+    let dir = bed.embassy().directory().join("authority");
+    let left = async |order: &Warrant| {
+        let file = asked::leave(&dir, order).unwrap();
+        bed.embassy().run(Job::Sites).await;
+        let answered = async {
+            loop {
+                if let Some(answer) = asked::answered(&file).unwrap() {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let answer = saatkond_tests::patiently("the order was answered", answered).await;
+        assert!(asked::take(&dir).unwrap().is_empty(), "it is gone");
+        answer
+    };
+    let answer = left(&bed.order(1, "lux1", Switch::Unplanned)).await;
+    assert!(matches!(&answer, asked::Answer::Made(made) if made.told.len() == 2), "{answer:?}");
+    assert_eq!(Bed::leader(bed.home()), ("lux1".to_owned(), 1));
+    // The same again, and one that lay about.
+    let answer = left(&bed.order(1, "home", Switch::Unplanned)).await;
+    assert!(matches!(&answer, asked::Answer::Refused(_)), "{answer:?}");
+    let late = bed.order(2, "home", Switch::Unplanned);
+    bed.federation.clock.advance(asked::AGE_MAX + Duration::from_secs(1));
+    let answer = left(&late).await;
+    assert!(
+        matches!(&answer, asked::Answer::Refused(why) if why.contains("not signed within")),
+        "{answer:?}"
+    );
+    assert_eq!(Bed::leader(bed.embassy()), ("lux1".to_owned(), 1));
+    let shown = AuthorityReport::of(&bed.home().gateway);
+    let led = &shown.registers[0];
+    assert_eq!((led.leads.as_deref(), led.token), (Some("lux1"), 1));
+    assert!(led.by.as_ref().is_some_and(|by| by.contains("anna")), "{led:?}");
 }
 
 #[tokio::test]

@@ -8,9 +8,13 @@
 //!   home/ embassy/ tax/  one gateway each: gateway.toml, server.toml, keys/, and what it keeps
 //!   registers/           one file for each copy of the land register
 //!   person.xml           a SOAP message to the population register
+//!   operator.key.pem     the key of the one who may let another site lead
 //!   logs/                what each process says
 //! ```
 
+use crate::keys::OperatorKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use saatkond_ca::exit::{Exit, Failure};
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::key::KeySpec;
@@ -20,9 +24,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 /// The form of the state directory; raised when an older one can no longer be used.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 /// Added to every port when the usual ones are taken.
 const PORT_SHIFTS: [u16; 6] = [0, 10_000, 20_000, 30_000, 40_000, 50_000];
+/// The key of the one who may order a change of authority.
+const OPERATOR_KEY: &str = "operator.key.pem";
 /// How often the demo's records are time-stamped.
 const STAMP_EVERY: &str = "1 s";
 
@@ -235,6 +241,11 @@ impl State {
                 target.gateway
             ),
             format!("  {program} sites --config {}", shown(&self.tax.config())),
+            format!(
+                "  {program} authority switch DEV/GOV/M2/LAND --to embassy --operator {} --config {}",
+                shown(&relative(&self.dir.join(OPERATOR_KEY))),
+                shown(&self.home.config())
+            ),
             format!("  {program} messages list --config {}", shown(&self.tax.config())),
             format!(
                 "  {program} ca verify {} --anchor {}",
@@ -373,8 +384,11 @@ fn make(dir: &Path, ports: Ports, keys: KeySpec) -> Result<Federation, Failure> 
     let addresses = [TAX, HOME, EMBASSY].map(|ip| ip.to_string());
     let [tax, home, embassy] = addresses.each_ref().map(String::as_str);
     let relays = [HOME, EMBASSY].map(|ip| SocketAddr::new(ip, ports.sites).to_string());
+    let operator = OperatorKey::make(&dir.join(OPERATOR_KEY))
+        .map_err(|error| Failure::new(Exit::Disk, format!("making the operator's key: {error}")))?;
+    let public = STANDARD.encode(operator.public());
     let mut plan = Plan::two_boards(&trust, key, [tax, home, embassy])
-        .with_sites(relays.each_ref().map(String::as_str), &[]);
+        .with_sites(relays.each_ref().map(String::as_str), &[("operator", &public)]);
     for board in plan.members.iter_mut().filter(|member| member.code == "M2") {
         board.subsystems.push("POPULATION".to_owned());
     }

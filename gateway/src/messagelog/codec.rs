@@ -7,6 +7,7 @@
 use super::bodies::BodyName;
 use super::entry::{Direction, Entry, Kind};
 use bytes::Bytes;
+use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::signature::SignatureParts;
 use saatkond_proto::time::UnixTime;
@@ -33,8 +34,6 @@ pub struct Message {
     pub message: Bytes,
     /// Signature and hash chain.
     pub proof: SignatureParts,
-    /// SHA-512 of the signature document, which time-stamps cover.
-    pub signature_digest: Vec<u8>,
     /// REST body, or SOAP attachments in order.
     pub attachments: Vec<Attachment>,
 }
@@ -135,7 +134,13 @@ impl Message {
         }
     }
 
-    pub(super) fn new(entry: Entry, time: UnixTime, digest: Vec<u8>, attachments: Vec<Attachment>) -> Self {
+    /// SHA-512 of the signature document, which time-stamps cover.
+    #[must_use]
+    pub fn signature_digest(&self) -> Vec<u8> {
+        DigestAlgorithm::Sha512.digest(&self.proof.signature)
+    }
+
+    pub(super) fn new(entry: Entry, time: UnixTime, attachments: Vec<Attachment>) -> Self {
         Self {
             time,
             kind: entry.kind,
@@ -146,7 +151,6 @@ impl Message {
             service: entry.service,
             message: entry.message,
             proof: entry.proof,
-            signature_digest: digest,
             attachments,
         }
     }
@@ -203,7 +207,6 @@ impl Writer {
         self.optional(m.service.version.as_ref().map(String::as_bytes));
         self.bytes(&m.message);
         self.optional(m.proof.hash_chain.as_deref());
-        self.bytes(&m.signature_digest);
         self.number(m.attachments.len() as u64);
         for attachment in &m.attachments {
             match attachment {
@@ -319,7 +322,6 @@ impl<'a> Reader<'a> {
                 hash_chain_result: shared.optional()?.map(Arc::from),
                 hash_chain: self.optional()?.map(<[u8]>::to_vec),
             },
-            signature_digest: self.bytes()?.to_vec(),
             attachments: self.attachments()?,
         })
     }

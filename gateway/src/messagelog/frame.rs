@@ -24,7 +24,7 @@ use super::sum::{Sum, sum_of};
 use std::collections::HashMap;
 
 /// First bytes of a segment.
-const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 3\n\n";
+const SEGMENT_MAGIC: &[u8; 24] = b"saatkond message log 4\n\n";
 /// First bytes of a frame.
 const FRAME_MAGIC: &[u8; 8] = b"\x8fSKrec\r\n";
 /// Bytes of a segment's header.

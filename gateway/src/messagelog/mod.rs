@@ -53,7 +53,6 @@ use disk::{Directory, Disk};
 use index::Index;
 use next::Making;
 use saatkond_proto::continuity::once::Mark;
-use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf};
 use saatkond_proto::time::UnixTime;
 use stamp::Stamping;
@@ -217,7 +216,7 @@ impl From<LogError> for Fault {
 }
 
 /// The version of the log's files.
-const VERSION: &str = "3\n";
+const VERSION: &str = "4\n";
 /// Records that may wait for the writer; more wait with their senders.
 const QUEUE_RECORDS_MAX: usize = 4096;
 
@@ -276,8 +275,7 @@ impl MessageLog {
         self.admit()?;
         let entry = item.entry();
         let attachments = self.keep(&entry.attachments).await?;
-        let digest = DigestAlgorithm::Sha512.digest(&entry.proof.signature);
-        let message = Message::new(entry, self.0.clock.now(), digest, attachments);
+        let message = Message::new(entry, self.0.clock.now(), attachments);
         let number = self.write(&Content::Message(Box::new(message))).await?;
         Ok(Recorded { item, number })
     }

@@ -7,7 +7,7 @@ use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::signature::batch::{self, ChainTree, SIGNATURES};
 use saatkond_proto::signature::{self, PartDigest};
 use saatkond_proto::time::UnixTime;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Whether messages may be taken, as far as time-stamping goes.
@@ -75,7 +75,17 @@ impl MessageLog {
     /// # Errors
     /// [`LogError`] for a log that cannot be read.
     pub fn to_stamp(&self, max: usize) -> Result<Option<StampOrder>, LogError> {
-        let covers = self.0.index.unstamped(max)?;
+        let mut covers = Vec::new();
+        // Messages that were signed together have one signature, and mostly follow one another.
+        let mut last: Option<(Arc<[u8]>, Vec<u8>)> = None;
+        for number in self.0.index.unstamped(max) {
+            let message = self.message(number)?;
+            let same = last.take().filter(|(signature, _)| *signature == message.proof.signature);
+            let (signature, digest) =
+                same.unwrap_or_else(|| (Arc::clone(&message.proof.signature), message.signature_digest()));
+            covers.push((number, digest.clone()));
+            last = Some((signature, digest));
+        }
         self.order(covers)
     }
 
@@ -84,7 +94,7 @@ impl MessageLog {
     /// # Errors
     /// [`LogError`] for a log that cannot be read, or a record that is no message.
     pub fn to_stamp_alone(&self, number: u64) -> Result<Option<StampOrder>, LogError> {
-        let digest = self.message(number)?.signature_digest;
+        let digest = self.message(number)?.signature_digest();
         self.order(vec![(number, digest)])
     }
 

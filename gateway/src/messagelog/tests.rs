@@ -8,6 +8,7 @@ use super::reader::Found;
 use super::*;
 use crate::testbed::TestDir;
 use bytes::Bytes;
+use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::id::MemberId;
 use saatkond_proto::signature::SignatureParts;
 use std::time::Duration;
@@ -106,7 +107,6 @@ async fn records_are_there_when_the_call_returns_and_after_a_restart() {
     assert_eq!(message.service.to_path(), "DEV/GOV/M2/LAND/land");
     assert_eq!(&message.proof.signature[..], b"<signature of=\"b\"/>");
     assert_eq!(message.proof.hash_chain_result.as_deref(), Some(&b"result"[..]));
-    assert_eq!(message.signature_digest, DigestAlgorithm::Sha512.digest(&message.proof.signature));
     assert!(reader.of_query("x").unwrap().is_empty());
     assert!(matches!(reader.message(4), Err(LogError::NoRecord { number: 4 })));
 }
@@ -571,7 +571,7 @@ async fn neighbours_share_the_hash_tree_of_their_time_stamp() {
         let document = saatkond_proto::signature::PartDigest {
             name: saatkond_proto::signature::batch::SIGNATURES.to_owned(),
             algorithm: DigestAlgorithm::Sha512,
-            digest: found.message.signature_digest,
+            digest: found.message.signature_digest(),
         };
         let kind = saatkond_proto::signature::batch::Kind::Timestamp;
         let held = saatkond_proto::signature::batch::verify(kind, &result, Some(&chain), &[document]);

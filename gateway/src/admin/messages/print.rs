@@ -177,7 +177,7 @@ pub(super) fn whole_json(found: &Found, stamp: Option<&Stamp>) -> Value {
     value["head"] = if is_soap { Value::Null } else { from_latin1(&message.message).into() };
     let mut signature = Outline::of(&message.proof.signature).json();
     signature["hash_chain"] = message.proof.hash_chain.is_some().into();
-    signature["sha512"] = hex(&message.signature_digest).into();
+    signature["sha512"] = hex(&message.signature_digest()).into();
     value["signature"] = signature;
     value["time_stamp"] = stamp.map_or(Value::Null, |stamp| {
         let token = token(&stamp.token);

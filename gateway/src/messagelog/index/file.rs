@@ -7,7 +7,7 @@
 //! magic 24 │ header's length u32 │ header │ SHA-256 32 │ zeros to the next block │ tables
 //! ```
 
-use super::rows::{Digest, Key, Known, Row, Rows};
+use super::rows::{Key, Known, Row, Rows};
 use super::runs::Run;
 use super::table::{BLOCK_BYTES, Table, wrong};
 use crate::messagelog::bodies::BodyName;
@@ -22,22 +22,21 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-const MAGIC: &[u8; 24] = b"saatkond log index 1\n\n\n\n";
+const MAGIC: &[u8; 24] = b"saatkond log index 2\n\n\n\n";
 /// Bytes of a header; a fence for each block of a table is most of it.
 const HEADER_BYTES_MAX: usize = 64 << 20;
 /// A row's offset has its highest bit when the record is a time-stamp.
 const IS_STAMP: u64 = 1 << 63;
 
 const ROWS: usize = 0;
-const DIGESTS: usize = 1;
-const QUERIES: usize = 2;
-const MEMBERS: usize = 3;
-const COVERED: usize = 4;
-const STAMPS: usize = 5;
-const BODIES: usize = 6;
-const HEARD: usize = 7;
+const QUERIES: usize = 1;
+const MEMBERS: usize = 2;
+const COVERED: usize = 3;
+const STAMPS: usize = 4;
+const BODIES: usize = 5;
+const HEARD: usize = 6;
 /// Bytes of the tables' entries, in their order.
-const ENTRIES: [usize; 8] = [16, 64, 16, 16, 24, 8, 16, 24];
+const ENTRIES: [usize; 7] = [16, 16, 16, 24, 8, 16, 24];
 
 /// What an index file says of its segment.
 #[derive(Debug)]
@@ -70,7 +69,6 @@ pub(super) fn write(dir: &Path, rows: &Rows, salt: &[u8; 16], end: &End) -> io::
     };
     let id = |table: usize| u8::try_from(table).unwrap_or(u8::MAX);
     tables.push(Table::write(&mut bytes, salt, (id(ROWS), false), rows.rows.iter().map(of_row)));
-    tables.push(Table::write(&mut bytes, salt, (id(DIGESTS), false), rows.digests.iter().map(|d| d.0)));
     let pairs_of =
         |(key, numbers): (&Key, &Vec<u64>)| numbers.iter().map(|n| (key.0, *n)).collect::<Vec<_>>();
     let queries = rows.queries().flat_map(pairs_of).collect();
@@ -250,11 +248,6 @@ impl Known for IndexFile {
             Ok(Row { offset: offset & !IS_STAMP, time, is_stamp: offset & IS_STAMP != 0 })
         };
         self.of_records(ROWS, numbers)?.iter().map(row).collect()
-    }
-
-    fn digests(&self, numbers: Range<u64>) -> io::Result<Vec<Digest>> {
-        let digest = |entry: Vec<u8>| entry.try_into().map(Digest).map_err(|_| wrong("a digest"));
-        self.of_records(DIGESTS, numbers)?.into_iter().map(digest).collect()
     }
 
     fn times(&self) -> Option<(UnixTime, UnixTime)> {

@@ -27,7 +27,7 @@ use super::disk::{self, Name};
 use super::frame::{End, Header};
 use super::store::{self, Segments, Walked};
 use file::IndexFile;
-use rows::{Digest, Known};
+use rows::Known;
 use runs::Unstamped;
 use saatkond_proto::continuity::once::Mark;
 use saatkond_proto::limits::CALLS_REMEMBERED_MAX;
@@ -230,26 +230,9 @@ impl Index {
         state.unstamped.first().unwrap_or(state.open.numbers().end)
     }
 
-    /// Messages without a time-stamp, the oldest first: number and digest of the signature document.
-    pub(super) fn unstamped(&self, max: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
-        let runs = self.state().unstamped.oldest(max as u64);
-        let mut found = Vec::new();
-        for run in runs {
-            let mut begin = run.start;
-            while begin < run.end {
-                let name = self.name_of(begin).ok_or(LogError::NoRecord { number: begin })?;
-                let digests = self.ask(name, &|known| {
-                    let end = run.end.min(known.numbers().end);
-                    known.digests(begin..end)
-                })?;
-                if digests.is_empty() {
-                    return Err(LogError::NoRecord { number: begin });
-                }
-                found.extend((begin..).zip(digests.iter().map(|Digest(digest)| digest.to_vec())));
-                begin += digests.len() as u64;
-            }
-        }
-        Ok(found)
+    /// Messages without a time-stamp, the oldest first.
+    pub(super) fn unstamped(&self, max: usize) -> impl Iterator<Item = u64> + use<> {
+        self.state().unstamped.oldest(max as u64).into_iter().flatten()
     }
 
     /// Takes one record out.
@@ -492,8 +475,7 @@ fn is_same(rows: &Rows, header: &Header, file: &IndexFile) -> io::Result<bool> {
     let numbers = rows.numbers();
     let mut same = *file.salt() == header.salt
         && numbers == file.numbers()
-        && rows.rows(numbers.clone())? == file.rows(numbers.clone())?
-        && rows.digests(numbers.clone())? == file.digests(numbers)?
+        && rows.rows(numbers.clone())? == file.rows(numbers)?
         && (rows.times(), rows.stamps()?, rows.covered()?) == (file.times(), file.stamps()?, file.covered()?)
         && (rows.bodies()?, rows.heard()?) == (file.bodies()?, file.heard()?);
     for (query, numbers) in rows.queries() {

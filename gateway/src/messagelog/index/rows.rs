@@ -26,7 +26,6 @@ pub(in crate::messagelog) struct MessageNote {
     time: UnixTime,
     query: Key,
     members: [Key; 2],
-    digest: Digest,
     bodies: Vec<BodyName>,
     /// Of a request that was received.
     mark: Option<Mark>,
@@ -51,10 +50,6 @@ impl Key {
     }
 }
 
-/// SHA-512 of a signature document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest(pub(super) [u8; 64]);
-
 impl Note {
     pub(in crate::messagelog) fn of(content: &Content) -> Self {
         match content {
@@ -68,7 +63,6 @@ impl Note {
                     time: m.time,
                     query: Key::of_query(&m.query_id),
                     members: [member(&m.client), member(&m.service.client)],
-                    digest: Digest(m.signature_digest.as_slice().try_into().unwrap_or([0; 64])),
                     bodies: bodies.collect(),
                     mark: (m.kind == Kind::Request && m.direction == Direction::Received)
                         .then(|| Mark::of(&m.message, &m.proof.signature)),
@@ -98,8 +92,6 @@ pub(super) trait Known {
     fn numbers(&self) -> Range<u64>;
     /// Rows of these records, as far as they are here.
     fn rows(&self, numbers: Range<u64>) -> io::Result<Vec<Row>>;
-    /// The digests of these records' signature documents; zeros for time-stamps.
-    fn digests(&self, numbers: Range<u64>) -> io::Result<Vec<Digest>>;
     /// The times of the oldest and the youngest record.
     fn times(&self) -> Option<(UnixTime, UnixTime)>;
     /// Records that may belong to this query.
@@ -123,7 +115,6 @@ pub(super) trait Known {
 pub(in crate::messagelog) struct Rows {
     pub(super) name: Name,
     pub(super) rows: Vec<Row>,
-    pub(super) digests: Vec<Digest>,
     queries: HashMap<Key, Vec<u64>>,
     members: HashMap<Key, Vec<u64>>,
     covered: Covered,
@@ -136,7 +127,6 @@ impl Rows {
         Self {
             name,
             rows: Vec::new(),
-            digests: Vec::new(),
             queries: HashMap::new(),
             members: HashMap::new(),
             covered: Covered::default(),
@@ -164,9 +154,8 @@ impl Rows {
         let number = self.numbers().end;
         match note {
             Note::Message(message) => {
-                let MessageNote { time, query, members: [one, other], digest, bodies, mark } = *message;
+                let MessageNote { time, query, members: [one, other], bodies, mark } = *message;
                 self.rows.push(Row { offset, time, is_stamp: false });
-                self.digests.push(digest);
                 self.queries.entry(query).or_default().push(number);
                 self.members.entry(one).or_default().push(number);
                 if other != one {
@@ -177,7 +166,6 @@ impl Rows {
             }
             Note::Stamp { time, covers } => {
                 self.rows.push(Row { offset, time, is_stamp: true });
-                self.digests.push(Digest([0; 64]));
                 covers.into_iter().for_each(|run| self.covered.add(run, number));
             }
         }
@@ -198,10 +186,6 @@ impl Known for Rows {
 
     fn rows(&self, numbers: Range<u64>) -> io::Result<Vec<Row>> {
         Ok(self.within(&self.rows, &numbers).to_vec())
-    }
-
-    fn digests(&self, numbers: Range<u64>) -> io::Result<Vec<Digest>> {
-        Ok(self.within(&self.digests, &numbers).to_vec())
     }
 
     fn times(&self) -> Option<(UnixTime, UnixTime)> {

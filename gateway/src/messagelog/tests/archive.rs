@@ -142,7 +142,7 @@ async fn nothing_is_deleted_that_is_not_stamped_or_not_archived() {
     drop(log);
     policy.log.keep = 30 * DAY;
     let log = open_with(&dir, &clock, &policy);
-    assert!(log.drop_old().unwrap().segments > 3, "without archives, age is enough");
+    assert!(log.drop_old().unwrap().segments > 1, "without archives, age is enough");
     drop(log);
     // Archives that are wanted and of which nothing is known keep everything.
     let log = open_with(&dir, &clock, &archiving(&dir));

@@ -5,6 +5,8 @@
 //! | `GET /health/live` | 200 while the process runs; 503 when only a restart helps, with the reason |
 //! | `GET /health/ready` | 200 when a call could be made now, else 503 with the reasons |
 //! | `GET /status` | 200 with the [`Report`] |
+//! | `GET /sites` | 200 with the [`SitesReport`] |
+//! | `GET /authority` | 200 with the [`AuthorityReport`] |
 //!
 //! It opens before everything else and closes after it. Nothing secret is told, and nothing can be done here.
 

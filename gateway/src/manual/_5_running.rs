@@ -30,6 +30,7 @@
 //! | `GET /health/ready` | 200 when a call could be made now, else 503, with `reasons` |
 //! | `GET /status` | 200, all that `saatkond status` shows, as JSON |
 //! | `GET /sites` | 200, all that `saatkond sites` shows, as JSON |
+//! | `GET /authority` | 200, all that `saatkond authority show` shows, as JSON |
 //!
 //! Ready means: started and not draining; the global configuration holds; the authentication key serves (its certificate
 //! is registered, valid, and good by OCSP); at least one member with a client here can sign; the message log takes records.

@@ -66,8 +66,27 @@
 //! before ours are added. SOAP answers carry none, and SOAP has no place for a demand: reads by SOAP go by the register's own
 //! bound. The register hears the token with both.
 //!
+//! # Who leads, and how that changes
+//!
+//! The first site of a register's succession leads it until an operator orders otherwise. `saatkond authority operator-key`
+//! makes an operator's key; its public half stands in the instance's file. `saatkond authority switch REGISTER --to SITE
+//! --operator FILE` signs an order and leaves it in the state directory of a running gateway, which acts on it and answers;
+//! `saatkond authority show` tells who leads, and by whose word.
+//!
+//! | change | what happens |
+//! |---|---|
+//! | planned | writes wait, those under way end, the copy there comes to hold all of them, the order is taken there and then here; who waited is passed on. If it cannot be made within about a second nothing changes |
+//! | `--unplanned` | the order is taken at the new site without asking the old one. Writes that the old one acknowledged, and that the copy there does not hold, are lost: the command says so and asks |
+//!
+//! Sites compare tokens each second over `listen.sites`, and before the first write after a start; the higher order stands. A
+//! site that comes back with an older one leads no more. A write that comes to another door is passed on to the site that
+//! leads, bytes unchanged, and its answer comes back as that site signed it; both logs keep it. Where the leading site cannot
+//! be reached, a REST write is refused with a signed 503 that says it was not executed.
+//!
 //! # What is not promised yet
 //!
+//! - The server port does not close where no register can be served or passed on: it refuses instead.
+//! - A site that starts while it can reach no other for three seconds goes by what it knew.
 //! - An unplanned change of who leads may lose writes that were acknowledged: there is no journal yet.
 //! - A copy of this or that age says what it holds, not that two copies show one common moment.
 //! - A PostgreSQL primary that is held up for seconds between two messages to its standby may let the standby seem younger by

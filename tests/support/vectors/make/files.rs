@@ -257,7 +257,7 @@ fn refused_containers(made: &mut Collection, pki: &Pki, begin: &dyn Fn(&str) -> 
         named,
         &good.with("message.xml", &[REQUEST, b"X-A:b\r\n"].concat()).pack(),
     );
-    add("attachment-altered", "The attachment is another", named, &good.with("attachment1", b"{}").pack());
+    add("attachment-altered", "The attachment is another", named, &good.with("attachment1", b"[]").pack());
     let unused = "malformed_signature.hashchain_unused_inputs";
     add(
         "attachment-added",

@@ -35,9 +35,11 @@
 //! each second tries.
 //!
 //! **Reads** go to the sites with a copy, by their shares, or all to the first of the succession. What a site cannot take
-//! because its doors are down spills to the next in order. A site that is down leaves at once; it comes back after ten
-//! seconds at the soonest, when it has been well for five without a break, later if it relapses (twenty seconds, then
-//! doubling). A read does not wait for a door that is lost, or slower than it ever is (the usual time and four deviations, at
+//! because its doors are down spills to the next in order. A site that is down leaves at once; it comes back after twenty
+//! seconds at the soonest, when it has been well for five without a break, later if it relapses (well for twenty, then
+//! doubling): since it first left it has changed once, and at most once more for each ten seconds that passed, whatever its
+//! link does. Silence that was suspicious does not teach the detector patience, so a link that comes and goes is never
+//! taken for one that is well. A read does not wait for a door that is lost, or slower than it ever is (the usual time and four deviations, at
 //! least 250 ms): the next door is asked beside it, and the first answer that holds counts. When nothing is up, one call each
 //! second tries and the others are told so at once.
 //!

@@ -20,8 +20,10 @@ use std::time::Duration;
 const RHYTHM_LEN: usize = 64;
 /// Spans that must be known before silence means anything.
 const RHYTHM_MIN: usize = 3;
-/// The longest span that is remembered: an outage is not a rhythm.
+/// The longest span that is remembered.
 const SPAN_MAX: Duration = Duration::from_secs(1);
+/// Answers in a row, each after a silence that was suspicious, after which this is how the door answers now.
+const STRANGE_MAX: u32 = 8;
 /// The least that spans are taken to vary: processes wait for a processor now and then.
 const VARIATION_MIN: Duration = Duration::from_millis(75);
 /// How many variations after the usual moment an answer is overdue: there suspicion is 8, once in 100,000,000 answers.
@@ -32,11 +34,14 @@ const MISSES_MAX: u32 = 2;
 /// Signs of life of one door: an accrual failure detector.
 ///
 /// Silence is measured by what is usual for this door: one that answers each 250 ms is suspicious after 650 ms, one behind
-/// a link that wavers later.
+/// a link that wavers later. An outage is not a rhythm: a silence that was suspicious teaches nothing, or a link that comes
+/// and goes would soon be taken for one that is well. Only when every answer comes like that, what is usual is learned anew.
 #[derive(Debug, Clone, Default)]
 pub struct Pulse {
     last: Option<Duration>,
     rhythm: VecDeque<Duration>,
+    /// Answers in a row that came after a suspicious silence.
+    strange: u32,
     misses: u32,
 }
 
@@ -44,12 +49,23 @@ impl Pulse {
     /// A probe was answered.
     pub fn answered(&mut self, at: Duration) {
         if let Some(last) = self.last {
-            if self.rhythm.len() == RHYTHM_LEN {
-                self.rhythm.pop_front();
+            let is_strange = self.overdue().is_some_and(|overdue| at >= overdue);
+            self.strange = if is_strange { self.strange.saturating_add(1) } else { 0 };
+            if self.strange >= STRANGE_MAX {
+                self.strange = 0;
+                self.rhythm.clear();
+            } else if !is_strange {
+                self.learns(at.saturating_sub(last));
             }
-            self.rhythm.push_back(at.saturating_sub(last).min(SPAN_MAX));
         }
         self.heard(at);
+    }
+
+    fn learns(&mut self, span: Duration) {
+        if self.rhythm.len() == RHYTHM_LEN {
+            self.rhythm.pop_front();
+        }
+        self.rhythm.push_back(span.min(SPAN_MAX));
     }
 
     /// Something else was heard of the door: an answer to a call.
@@ -291,6 +307,19 @@ mod tests {
         pulse.answered(ms(29 * 250) + Duration::from_secs(3600));
         let back = pulse.last().unwrap();
         assert!(!pulse.is_up(back + ms(1100)));
+        // Nor do many, as long as it answers as usual in between.
+        let mut at = 0;
+        let mut pulse = regular(250, 20);
+        for _ in 0..100 {
+            at = pulse.last().unwrap().as_millis() as u64;
+            (1..4).for_each(|n| pulse.answered(ms(at + n * 250)));
+            pulse.answered(ms(at + 750 + 1000));
+            assert!(!pulse.is_up(ms(at + 1750 + 700)));
+        }
+        // A door that always answers like that is another door.
+        (1..=u64::from(STRANGE_MAX) + 4).for_each(|n| pulse.answered(ms(at + 1750 + n * 900)));
+        let last = pulse.last().unwrap();
+        assert!(pulse.is_up(last + ms(1000)) && !pulse.is_up(last + ms(1500)));
     }
 
     #[test]

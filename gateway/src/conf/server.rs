@@ -72,6 +72,8 @@ pub struct Service {
     pub kind: ServiceKind,
     /// Where it is described; never of a [`ServiceKind::Rest`] service.
     pub description: Option<Description>,
+    /// Path and query at its server where it is asked how it is; `None` where it is not.
+    pub probe: Option<String>,
     /// From request to the end of its answer's head.
     pub timeout: Duration,
     /// Whether a TLS certificate must be one of the client's, where it or its description shows one; false where neither

@@ -102,6 +102,9 @@ pub struct WrittenService {
     /// Where its WSDL (`soap`) or OpenAPI document (`openapi`) is read: an HTTP or HTTPS URL, or a file relative to this
     /// one. Other kinds have none. Default: none.
     pub description: Option<Spanned<String>>,
+    /// Path at the server of `url` where the register is asked twice a second how it is, for a client that the instance
+    /// names as a register: any answer below 500 within 0.7 s is a sign of life. Default: none; it is found out by calls.
+    pub probe: Option<Spanned<String>>,
     /// From request to the head of its answer. Default: `60 s`.
     #[serde(default = "default_timeout", deserialize_with = "span")]
     pub timeout: Duration,
@@ -413,6 +416,7 @@ impl Check<'_> {
                 Kind::Soap => ServiceKind::Soap,
             },
             description,
+            probe: self.probe(written)?,
             timeout: written.timeout,
             verify_tls,
             disabled: (!written.enabled).then(|| written.notice.clone()),
@@ -462,6 +466,19 @@ impl Check<'_> {
             Some("http" | "https") => Ok(Some(Description::Url(text.clone()))),
             _ => Err(refuse("must begin with http:// or https://, or be the path of a file", None)),
         }
+    }
+
+    /// Where a service is asked how it is.
+    fn probe(&self, written: &WrittenService) -> Result<Option<String>, ConfError> {
+        let Some(probe) = &written.probe else { return Ok(None) };
+        let text = probe.get_ref();
+        let is_path = text.starts_with('/') && !text.contains('#');
+        if !is_path || text.parse::<http::uri::PathAndQuery>().is_err() {
+            let why =
+                format!("{text:?} is no path, expected one that begins with a slash, such as \"/health\"");
+            return Err(self.refuse(probe, "probe", why, None));
+        }
+        Ok(Some(text.clone()))
     }
 
     fn scheme_is_https(&self, written: &WrittenService) -> Result<bool, ConfError> {

@@ -326,6 +326,20 @@ fn a_description_is_a_url_or_a_file_beside_the_server_file() {
 }
 
 #[test]
+fn a_probe_is_a_path_of_the_service() {
+    let probe = |text: &str| {
+        let line = format!("code = \"land\"\nprobe = \"{text}\"");
+        ServerConf::from_toml(&LAND.replacen("code = \"land\"", &line, 1), Path::new("server.toml"), "DEV")
+    };
+    let conf = probe("/health?deep=1").unwrap();
+    assert_eq!(conf.clients().next().unwrap().services[0].probe.as_deref(), Some("/health?deep=1"));
+    for text in ["health", "/a b", "/a#b", "http://a/health", ""] {
+        let error = probe(text).unwrap_err().to_string();
+        assert!(error.contains("is no path, expected one that begins with a slash"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn versions_of_a_soap_service_are_services() {
     let soap = |version: &str| {
         let line = if version.is_empty() { String::new() } else { format!("version = \"{version}\"\n") };

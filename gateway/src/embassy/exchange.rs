@@ -28,6 +28,8 @@ const START_MAX: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(4);
 /// How long a site that did not answer is not asked again for the sake of a call.
 const AWAY: Duration = Duration::from_secs(2);
+/// How long a site may owe its answer in a round before it counts as not reached.
+const SILENCE: Duration = Duration::from_millis(750);
 /// Between two rounds of a start.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,8 @@ pub struct Rounds {
 
 #[derive(Debug, Default)]
 struct State {
+    /// When the round began that is under way.
+    begun: Option<Instant>,
     ended: Option<Instant>,
     reached: HashMap<String, (Instant, Result<(), String>)>,
 }
@@ -87,6 +91,16 @@ impl Rounds {
         let state = self.state();
         let (at, reached) = state.reached.get(site)?;
         reached.as_ref().err().filter(|_| at.elapsed() < AWAY).cloned()
+    }
+
+    /// Whether a site answered when it was last asked, and owes no answer for long; one that was never asked may be there.
+    #[must_use]
+    pub fn is_reached(&self, site: &str) -> bool {
+        let state = self.state();
+        state.reached.get(site).is_none_or(|(at, reached)| {
+            let owes = state.begun.is_some_and(|begun| *at < begun && begun.elapsed() > SILENCE);
+            reached.is_ok() && !owes
+        })
     }
 }
 
@@ -143,6 +157,7 @@ pub async fn each_second(gateway: &Arc<Gateway>, world: &Arc<World>) {
 pub async fn round(gateway: &Arc<Gateway>, world: &Arc<World>) -> bool {
     let Some(policy) = world.conf.continuity() else { return true };
     let Some(us) = our_site(gateway, policy) else { return true };
+    gateway.embassy.rounds.state().begun = Some(Instant::now());
     let mut asking = JoinSet::new();
     for site in others(policy, &us.id).cloned() {
         let (gateway, world) = (Arc::clone(gateway), Arc::clone(world));
@@ -158,7 +173,9 @@ pub async fn round(gateway: &Arc<Gateway>, world: &Arc<World>) -> bool {
         all &= reached.is_ok() || !policy.registers.iter().any(leads);
         note(&gateway.embassy.rounds, site, reached);
     }
-    gateway.embassy.rounds.state().ended = Some(Instant::now());
+    let mut state = gateway.embassy.rounds.state();
+    (state.begun, state.ended) = (None, Some(Instant::now()));
+    drop(state);
     all
 }
 

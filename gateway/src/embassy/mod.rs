@@ -9,6 +9,7 @@
 //! | [`doors`] | which doors of others are up, and to which a call is brought |
 //! | [`pins`] | where an operator sends reads by hand |
 //! | [`probe`] | how a door is: asked, and answered |
+//! | [`port`] | whether the port for other gateways stands open |
 //! | [`registers`] | whether the registers behind this gateway answer |
 //! | [`exchange`] | who leads is told from site to site |
 //! | [`mod@switch`] | authority passes from site to site |
@@ -22,6 +23,7 @@ pub mod doors;
 pub mod exchange;
 pub mod once;
 pub mod pins;
+pub mod port;
 pub mod postgres;
 pub mod probe;
 pub mod registers;
@@ -35,6 +37,7 @@ use authority::{Authority, AuthorityError};
 use doors::Doors;
 use exchange::Rounds;
 use once::Calls;
+use port::Port;
 use registers::Registers;
 use saatkond_proto::continuity::authority::Token;
 use saatkond_proto::continuity::once::Mark;
@@ -59,6 +62,8 @@ pub struct Embassy {
     pub doors: Doors,
     /// Whether the registers behind this gateway answer.
     pub registers: Registers,
+    /// Whether the port for other gateways stands open.
+    pub port: Port,
     /// When other sites were asked, and which answered.
     pub rounds: Rounds,
     /// Calls that were let in.
@@ -88,6 +93,7 @@ impl Embassy {
             authority: Authority::open(authority)?,
             doors: Doors::default(),
             registers: Registers::default(),
+            port: Port::default(),
             rounds: Rounds::default(),
             calls: Calls::heard(heard),
         })

@@ -8,6 +8,7 @@
 //! | `timestamp` | stamps the message log | as the instance says, at least each day |
 //! | `archive` | archives the message log, deletes what is old | each six hours |
 //! | `copies` | asks how old our copies of registers are | four times a second where there are some |
+//! | `registers` | asks the registers behind us whether they answer; opens and shuts the server port | four times a second where there are some |
 //! | `sites` | asks the doors of registers how they are | four times a second while they are in use |
 //!
 //! Nothing runs that is not in [`Job`]. Jobs hang a new picture ([`crate::world`]); they never touch a request.
@@ -19,6 +20,7 @@ pub mod globalconf;
 pub mod ocsp;
 mod open;
 mod policy;
+mod registers;
 mod server_file;
 mod timestamp;
 
@@ -54,6 +56,8 @@ pub enum Job {
     Sites,
     /// Asks how old our copies of registers are.
     Copies,
+    /// Asks the registers behind us whether they answer, and opens and shuts the server port.
+    Registers,
 }
 
 /// What is known of a job.
@@ -112,7 +116,7 @@ struct Inner {
     /// Held while a picture is painted from the one that hangs: no two painters overlook each other.
     painting: Mutex<()>,
     statuses: Mutex<[Status; Job::ALL.len()]>,
-    /// Doors and copies that are being asked how they are.
+    /// Doors, copies and registers that are being asked how they are.
     probes: Mutex<JoinSet<()>>,
     /// Wakes the loop when a job's time has been moved.
     moved: Notify,
@@ -129,7 +133,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::GlobalConf,
         Self::ServerConf,
         Self::Ocsp,
@@ -137,6 +141,7 @@ impl Job {
         Self::Archive,
         Self::Sites,
         Self::Copies,
+        Self::Registers,
     ];
 
     /// The name, as status and log lines carry it.
@@ -150,6 +155,7 @@ impl Job {
             Self::Archive => "archive",
             Self::Sites => "sites",
             Self::Copies => "copies",
+            Self::Registers => "registers",
         }
     }
 
@@ -162,6 +168,7 @@ impl Job {
             Self::Archive => 4,
             Self::Sites => 5,
             Self::Copies => 6,
+            Self::Registers => 7,
         }
     }
 }
@@ -223,6 +230,7 @@ impl Jobs {
             Job::Archive => inner.archive().await,
             Job::Sites => inner.look_at_sites().await,
             Job::Copies => inner.look_at_copies().await,
+            Job::Registers => inner.look_at_registers().await,
         };
         inner.end(job, outcome);
     }

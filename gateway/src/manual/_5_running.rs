@@ -84,6 +84,7 @@
 //! | `archive` | archives what is time-stamped, deletes what is old | `log.archive_every`, sooner while time-stamps are awaited | nothing is archived, and so nothing deleted |
 //! | `sites` | asks the doors of registers in use how they are, and reads `pins.toml` | four times a second | [chapter 2](super::_2_doors); pins that cannot be read leave the earlier ones in force |
 //! | `copies` | asks how old our copies of registers are | four times a second | what was told grows old; beyond the bound the copy answers no reads ([chapter 6](super::_6_continuity)) |
+//! | `registers` | asks the registers behind this gateway whether they answer, and opens and shuts `listen.servers` | four times a second | such a register gets no calls; when none is left the port is shut ([chapter 6](super::_6_continuity)) |
 //!
 //! A job that fails is tried again after a second, then after twice as long each time, up to its interval, or to
 //! `jobs.ocsp_retry` and `timestamping.retry` for those two. The first failure and every new reason are logged, the same again and again is not; so is the first success afterwards.
@@ -167,6 +168,7 @@
 //! | `job failed` of `server-file` | the new `server.toml` is refused | the line says line and reason; the earlier one is in force |
 //! | `gateway not taken`, `call goes to another door` | a provider's gateway is away, or not who it must be; another answers | nothing, unless it lasts: then tell the provider |
 //! | a log line names `tls.stock_peers` | an unmodified X-Road 7 server called us or was called: it speaks only TLS 1.2 with CBC suites | set `tls.stock_peers = true` and restart, if such servers shall be met |
+//! | job `registers` fails | a register does not answer its `probe`, or takes no connections; `its port for other gateways is shut`: and none of the others can be served or passed on | mend the register, or the link to the site that leads it. The port opens a second after; after relapses within a minute it waits twenty, forty, sixty |
 //! | callers get `outcome_unknown` | a write was handed over and no answer came | see [chapter 2](super::_2_doors) |
 //! | `no connection accepted` | the process has no file descriptors left | raise its limit above what `limits` allows it: a connection costs one, a body in `spool/` another |
 //! | callers wait long until they are connected | `limits.client_connections_max` are connected: the others wait | raise it, and the limit of file descriptors with it |

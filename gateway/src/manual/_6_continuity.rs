@@ -83,9 +83,32 @@
 //! leads, bytes unchanged, and its answer comes back as that site signed it; both logs keep it. Where the leading site cannot
 //! be reached, a REST write is refused with a signed 503 that says it was not executed.
 //!
+//! # Any door serves, passes on, or is shut
+//!
+//! An unmodified consumer tries to connect to all servers that a register has, stays with the first that takes the
+//! connection for up to an hour, and looks for another only when a connection is not taken (X-Road's
+//! `FastestConnectionSelectingSSLSocketFactory`). So a server of no use must not take connections (`embassy/port.rs`):
+//!
+//! - A register can be *served* where it answers and this site leads it, or holds a fresh copy. It can be *passed on* where
+//!   the site that leads answered when tokens were last compared.
+//! - While one register of a server can be either, the port stands open. The others alone are refused, at once: a read with
+//!   `continuity.staleness_exceeded`, a write that is ours with `network_error`; a read that our copy would answer, if it
+//!   were well, is passed on.
+//! - When none can be, `listen.servers` is shut within three seconds: connections are refused, and those that stand end with
+//!   the answer that is under way. It opens once one register has been of use for a second without a break; when it shuts
+//!   again within a minute it needs twenty seconds, then forty, then sixty.
+//! - A server that also offers what is no register of the instance's keeps its port open for that, and so does one whose
+//!   registers have no other server: there is nowhere to go.
+//! - `listen.ocsp` stays open: no consumer chooses a server by it, and what it tells is true of certificates, not of
+//!   registers. `listen.sites` stays open: by it other sites find that this one is back.
+//!
+//! Whether a register answers is known by a question of our own (`embassy/registers.rs`): the `probe` of its services in
+//! `server.toml`, twice a second, where an answer below 500 within 0.7 s counts and two misses in a row are too many. Without
+//! a `probe` it is looked, once a call has failed, whether it takes connections; one that takes them and then hangs is found
+//! out by calls alone, each of which waits for the service's `timeout`. Declare a `probe`.
+//!
 //! # What is not promised yet
 //!
-//! - The server port does not close where no register can be served or passed on: it refuses instead.
 //! - A site that starts while it can reach no other for three seconds goes by what it knew.
 //! - An unplanned change of who leads may lose writes that were acknowledged: there is no journal yet.
 //! - A copy of this or that age says what it holds, not that two copies show one common moment.

@@ -87,6 +87,30 @@ impl Listener {
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// What it takes to bind it again.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        Terms { address: self.address, connections_max: self.connections_max, each_max: self.each_max }
+    }
+}
+
+/// Where a door was bound, and for how many: it may be shut for a while and bound again.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    address: SocketAddr,
+    connections_max: usize,
+    each_max: usize,
+}
+
+impl Terms {
+    /// Binds the door again; connections that are left from before are no obstacle.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind(self) -> io::Result<Listener> {
+        Ok(Listener::bind(self.address, self.connections_max).await?.each_address(self.each_max))
+    }
 }
 
 //------------ Stop ----------------------------------------------------------

@@ -56,11 +56,16 @@ pub fn course(gateway: &Gateway, world: &World, permitted: &Permitted) -> Result
     }
     let allowed = bound(register, demanded(question)?);
     let age = if state.is_authority { Some(Duration::ZERO) } else { gateway.embassy.staleness(&register.id) };
+    let standing = world.standing(&register.id);
+    let is_good = is_fresh(age, allowed) && *standing == Standing::Copy;
+    let answers = state.is_authority || gateway.embassy.registers.is_up(&register.id);
     match age {
-        Some(age) if is_fresh(Some(age), allowed) && *world.standing(&register.id) == Standing::Copy => {
-            Ok(Course::Serve(Serving { state, age: Some(age) }))
+        Some(age) if is_good && answers => Ok(Course::Serve(Serving { state, age: Some(age) })),
+        _ if is_good => {
+            let fault = Fault::new(Leaf::StalenessExceeded, "the copy here does not answer");
+            Ok(Course::Pass(Box::new(fault.retry(Retry::Untouched))))
         }
-        _ => Ok(Course::Pass(Box::new(too_old(world.standing(&register.id), age, allowed)))),
+        _ => Ok(Course::Pass(Box::new(too_old(standing, age, allowed)))),
     }
 }
 

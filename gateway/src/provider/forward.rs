@@ -15,7 +15,7 @@ use crate::net::pool::{AskError, Connection};
 use crate::net::question::{Asked, Question};
 use crate::net::soap::{Letter, Opened, Unread};
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
-use saatkond_proto::fault::{Code, Fault, Leaf, Side};
+use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
 use saatkond_proto::message::rest;
 use saatkond_proto::message::soap::Document;
 use std::time::Duration;
@@ -61,8 +61,17 @@ pub async fn forward(
     callee: &Callee,
     leave: &Leave,
 ) -> Result<Answered, Fault> {
+    let question = request.permitted().question();
+    let register = &question.service().client;
+    if let Some(why) = gateway.embassy.registers.is_silent(register) {
+        let silent = Fault::new(Leaf::NetworkError, format!("register {register} does not answer: {why}"));
+        let silent = silent.at(Side::Service).retry(Retry::Untouched);
+        return Err(match question {
+            Question::Rest(_) => silent,
+            Question::Soap(_) => silent.under(Leaf::ServiceFailed),
+        });
+    }
     let answered = deliver(gateway, request, callee, leave).await;
-    let register = &request.permitted().question().service().client;
     gateway.embassy.registers.note(register, !answered.as_ref().is_err_and(is_unreached));
     answered
 }

@@ -36,7 +36,7 @@ pub mod sites;
 use crate::Gateway;
 use crate::embassy::probe::{self, SiteState};
 use crate::net::body::Outgoing;
-use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop};
+use crate::net::listen::{self, Deadlines, Exchange, Listener, Speech, Stop, Terms};
 use crate::net::task::{self, Account};
 use crate::net::{message, tls};
 use crate::world::World;
@@ -52,6 +52,9 @@ use seal::seal;
 use sites::Way;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -98,18 +101,22 @@ pub async fn answer(
     }
 }
 
-/// Serves other gateways at one door until `stop`.
-pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
+/// Between two attempts to bind a door again.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves other gateways at one door until `stop`; while no register can be served or passed on the door is shut.
+pub async fn serve(gateway: Arc<Gateway>, door: Listener, mut stop: Stop) {
     let timeouts = &gateway.conf.timeouts;
     let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
     let handshakes = match Handshakes::new(&gateway, Whom::Gateways) {
-        Ok(handshakes) => handshakes,
+        Ok(handshakes) => Arc::new(handshakes),
         Err(error) => {
             tracing::error!(%error, "other gateways are not served");
             return;
         }
     };
     let serving = Arc::clone(&gateway);
+    let mut port = gateway.embassy.port.watch();
     let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
     let exchanges = limit.layer(tower::service_fn(move |asked: Exchange| {
         let gateway = Arc::clone(&serving);
@@ -125,7 +132,45 @@ pub async fn serve(gateway: Arc<Gateway>, door: Listener, stop: Stop) {
             }
         }
     });
-    listen::serve(door, deadlines, || handshakes.speech(), stop, service).await;
+    let (terms, mut door, mut openings) = (door.terms(), Some(door), JoinSet::new());
+    while let Some(open) = door.take() {
+        let (stopper, closed) = listen::stop();
+        let (handshakes, service) = (Arc::clone(&handshakes), service.clone());
+        openings.spawn(async move {
+            listen::serve(open, deadlines, || handshakes.speech(), closed, service).await;
+        });
+        tokio::select! {
+            () = stop.stopped() => {}
+            _ = port.wait_for(|open| !open) => {}
+        }
+        // Whoever is connected gets the answer that is under way, and no further one.
+        stopper.stop();
+        door = tokio::select! {
+            biased;
+            () = stop.stopped() => None,
+            again = open_again(terms, &mut port) => Some(again),
+        };
+        while openings.try_join_next().is_some() {}
+    }
+    while openings.join_next().await.is_some() {}
+}
+
+/// Waits until the port is to stand open, and binds it.
+async fn open_again(terms: Terms, port: &mut watch::Receiver<bool>) -> Listener {
+    let mut is_told = false;
+    loop {
+        // An error means that nobody can shut it any more.
+        let _ = port.wait_for(|open| *open).await;
+        match terms.bind().await {
+            Ok(door) => return door,
+            Err(error) if !is_told => {
+                tracing::error!(%error, "port for other gateways cannot be opened again")
+            }
+            Err(_) => {}
+        }
+        is_told = true;
+        tokio::time::sleep(BIND_PAUSE).await;
+    }
 }
 
 /// What is told to who asks how we are. It is no exchange, and leaves no line.

@@ -11,8 +11,10 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `relay` | any door: a write is passed on, and comes back as home's |
+//! | `port` | a server of which no register can be served or passed on takes no connections |
 //! | `switch` | authority passes, planned and unplanned; orders that are refused |
 
+mod port;
 mod relay;
 mod switch;
 
@@ -73,6 +75,8 @@ struct Terms {
     class: &'static str,
     jurisdiction: &'static str,
     succession: &'static str,
+    /// Further entries.
+    more: &'static str,
 }
 
 impl Default for Terms {
@@ -81,6 +85,7 @@ impl Default for Terms {
             class: "INTERNAL",
             jurisdiction: "embassy-agreement:LU:2017-06-20",
             succession: "[\"home\", \"lux1\"]",
+            more: "",
         }
     }
 }
@@ -100,12 +105,13 @@ fn publish(federation: &Federation, terms: &Terms, operator: &OperatorKey) {
          servers = [\"DEV/COM/M3/PORT\"]\n\
          [[register]]\nid = \"DEV/GOV/M2/LAND\"\nclass = \"{}\"\nsuccession = {}\n\
          staleness = \"5 s\"\nstaleness_max = \"1 min\"\n\
-         [[operator]]\nname = \"anna\"\nkey = \"{key}\"\n",
+         [[operator]]\nname = \"anna\"\nkey = \"{key}\"\n{}",
         at("HOME"),
         terms.jurisdiction,
         at("EMBASSY"),
         terms.class,
         terms.succession,
+        terms.more,
     );
     federation.change(|file| file.continuity = Some(toml::from_str(&text).unwrap()));
 }

@@ -13,6 +13,7 @@
 //! | [`refusal`] | what a door says of a call that it does not serve |
 //! | [`doors`] | what is known of doors, and to which of them a call is brought |
 //! | [`health`] | whether a door answers: silence, failures, pace |
+//! | [`mod@shutter`] | whether a server's port stands open |
 //! | [`route`] | which site is asked, without flapping; how many second attempts there may be |
 //!
 //! Ours: X-Road knows nothing of this. Its servers store the part and ignore it, sign the headers and pass them on.
@@ -30,6 +31,7 @@ pub mod once;
 pub mod policy;
 pub mod refusal;
 pub mod route;
+pub mod shutter;
 pub mod staleness;
 
 pub use access::{Access, ServiceAccess, access};

@@ -18,6 +18,7 @@ use crate::index::replace_file;
 use crate::instance::{Instance, InstanceError};
 use crate::key::{KeyError, KeySpec, PrivateKey};
 use crate::pem;
+pub use crate::store::Audience;
 use crate::template;
 use bytes::Bytes;
 use saatkond_proto::globalconf::{
@@ -32,38 +33,6 @@ use std::time::Duration;
 
 /// The instance as last applied.
 const APPLIED_FILE: &str = "applied.toml";
-
-/// Which of the two directories: the own servers' or other instances'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// The instance's own servers.
-    Internal,
-    /// Other instances.
-    External,
-}
-
-impl Audience {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Internal, Self::External];
-
-    /// The word for it in file names.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::External => "external",
-        }
-    }
-
-    /// The name of its directory in URLs.
-    #[must_use]
-    pub const fn directory(self) -> &'static str {
-        match self {
-            Self::Internal => "internalconf",
-            Self::External => "externalconf",
-        }
-    }
-}
 
 /// A configuration that is not published.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@
 //! | [`ocsp`] | answers who is good, revoked or unknown |
 //! | [`tsa`] | stamps a hash with the time |
 //! | [`instance`] | members, servers, groups, approved services, from one file |
+//! | [`store`] | remembers all that, who changed what when, and what waits; SQLite or PostgreSQL |
 //! | [`globalconf`] | signs the instance's configuration, versions 2 to 6 |
 //! | [`serve`] | all of these over HTTP, any or all in one process |
 //! | [`federation`] | makes a whole instance in a directory, for the demo and for tests |
@@ -35,6 +36,7 @@ pub mod pem;
 pub mod request;
 pub mod serve;
 pub mod span;
+pub mod store;
 mod template;
 #[cfg(test)]
 mod testing;

@@ -34,33 +34,37 @@ impl Pair {
     /// When PostgreSQL is not here and `SAATKOND_REQUIRE=all`.
     #[must_use]
     pub fn new() -> Option<Self> {
-        let Some(bin) = programs() else {
-            let required = std::env::var("SAATKOND_REQUIRE").as_deref() == Ok("all");
-            assert!(!required, "PostgreSQL is required and not here");
-            eprintln!("SKIPPED: PostgreSQL, or its user, is not here");
-            return None;
-        };
+        let bin = needed()?;
         let directory = Directory::new("pg");
-        let database = |name: &str| {
-            let socket = directory.path().join(name);
-            Database { bin: bin.clone(), files: socket.join("files"), socket }
-        };
-        let (home, abroad) = (database("home"), database("abroad"));
-        for place in [directory.path(), &home.socket, &abroad.socket] {
-            std::fs::create_dir_all(place).unwrap();
-            own(place);
-        }
-        home.run("initdb", &["-A", "trust", "-U", "land", "--no-sync", "-D", text(&home.files)]);
-        let lines = "listen_addresses = ''\nfsync = off\nwal_sender_timeout = '2s'\n\
-                     max_connections = 20\nshared_buffers = '16MB'\n";
-        let file = home.files.join("postgresql.conf");
-        let written = std::fs::read_to_string(&file).unwrap() + lines;
-        std::fs::write(&file, written).unwrap();
-        home.start();
+        let [home, abroad] = ["home", "abroad"].map(|name| Database::placed(&bin, directory.path(), name));
+        home.make();
         let from = ["-h", text(&home.socket), "-U", "land", "-R", "-X", "stream", "-c", "fast", "--no-sync"];
         abroad.run("pg_basebackup", &[&from[..], &["-D", text(&abroad.files)]].concat());
         abroad.start();
         Some(Self { home, abroad, _directory: directory })
+    }
+}
+
+/// One that nobody replays; it ends with this.
+#[derive(Debug)]
+pub struct Alone {
+    /// The database.
+    pub database: Database,
+    _directory: Directory,
+}
+
+impl Alone {
+    /// Makes it, or says why not.
+    ///
+    /// # Panics
+    /// As [`Pair::new`].
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        let bin = needed()?;
+        let directory = Directory::new("pg");
+        let database = Database::placed(&bin, directory.path(), "alone");
+        database.make();
+        Some(Self { database, _directory: directory })
     }
 }
 
@@ -89,7 +93,27 @@ impl Database {
         self.run("pg_ctl", &["promote", "-w", "-D", text(&self.files)]);
     }
 
-    fn start(&self) {
+    fn placed(bin: &Path, directory: &Path, name: &str) -> Self {
+        let socket = directory.join(name);
+        for place in [directory, &socket] {
+            std::fs::create_dir_all(place).unwrap();
+            own(place);
+        }
+        Self { bin: bin.to_owned(), files: socket.join("files"), socket }
+    }
+
+    fn make(&self) {
+        self.run("initdb", &["-A", "trust", "-U", "land", "--no-sync", "-D", text(&self.files)]);
+        let lines = "listen_addresses = ''\nfsync = off\nwal_sender_timeout = '2s'\n\
+                     max_connections = 20\nshared_buffers = '16MB'\n";
+        let file = self.files.join("postgresql.conf");
+        let written = std::fs::read_to_string(&file).unwrap() + lines;
+        std::fs::write(&file, written).unwrap();
+        self.start();
+    }
+
+    /// Begins again after [`Database::crash`].
+    pub fn start(&self) {
         let options = format!("-k {}", self.socket.display());
         let log = self.socket.join("log");
         self.run(
@@ -128,6 +152,17 @@ impl Drop for Database {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Its programs; without them a test says that it skips.
+fn needed() -> Option<PathBuf> {
+    let found = programs();
+    if found.is_none() {
+        let required = std::env::var("SAATKOND_REQUIRE").as_deref() == Ok("all");
+        assert!(!required, "PostgreSQL is required and not here");
+        eprintln!("SKIPPED: PostgreSQL, or its user, is not here");
+    }
+    found
 }
 
 /// The directory of the newest PostgreSQL's programs, if they can be run.

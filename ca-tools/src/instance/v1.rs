@@ -100,6 +100,33 @@ impl File {
             continuity: None,
         }
     }
+
+    /// The same without its lists and what hangs on them.
+    pub(crate) fn without_lists(&self) -> Self {
+        Self {
+            version: self.version,
+            instance: self.instance.clone(),
+            addresses: self.addresses.clone(),
+            monitoring_client: self.monitoring_client.clone(),
+            owners_group: self.owners_group.clone(),
+            federated_anchors: self.federated_anchors.clone(),
+            validity: self.validity,
+            renewal: self.renewal,
+            minimum_version: self.minimum_version,
+            ocsp_freshness: self.ocsp_freshness,
+            timestamping_interval: self.timestamping_interval,
+            ocsp_fetch_interval: self.ocsp_fetch_interval,
+            check_next_update: self.check_next_update,
+            management: self.management.clone(),
+            classes: Vec::new(),
+            cas: Vec::new(),
+            tsas: Vec::new(),
+            members: Vec::new(),
+            servers: Vec::new(),
+            groups: Vec::new(),
+            continuity: None,
+        }
+    }
 }
 
 /// Where servers and clients are registered.

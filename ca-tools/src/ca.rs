@@ -8,136 +8,44 @@
 //! | `ca.cert.pem` | its certificate, followed by those of the authorities above it | read it |
 //! | `ca.key.pem` | its key | be the authority |
 //! | `index.jsonl` | every serial and what became of it | nothing; who can write it can un-revoke |
-//! | `ocsp.key.pem`, `ocsp.cert.pem` | what its OCSP responder signs with | call revoked certificates good |
+//! | `ocsp.key.pem`, `ocsp.cert.pem` | what its OCSP responder signs with (`responder` tells how they are replaced) | call revoked certificates good |
 //!
 //! The machine that answers OCSP needs all but `ca.key.pem`.
 
 use crate::index::{self, Index, IndexError, IndexWriter, Purpose, Reason, Record, Revocation};
 use crate::key::{KeyError, KeySpec, PrivateKey};
+use crate::lint::lint;
 use crate::naming::{NamingError, Subject};
 use crate::pem;
-use crate::request::AltName;
-use crate::span::Span;
+use crate::policy::PolicyError;
+use crate::request::{self, AltName};
+use crate::responder;
 use crate::template::{
-    BACKDATED, RcgenKey, SubjectKey, authority_params, authority_subject, calendar, key_identifier,
-    new_serial, ocsp_access, use_for,
+    BACKDATED, RcgenKey, SubjectKey, authority_params, calendar, key_identifier, new_serial, point_out,
+    use_for,
 };
 use saatkond_proto::crypto::{CryptoError, PublicKey};
+use saatkond_proto::der::DerError;
 use saatkond_proto::id::MemberId;
 use saatkond_proto::time::UnixTime;
-use saatkond_proto::trust::profile::{Profile, ProfileError};
-use saatkond_proto::trust::{Certificate, CertificateError, path};
-use serde::{Deserialize, Serialize};
+use saatkond_proto::trust::{Certificate, CertificateError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::policy::Policy;
+
 /// The policy's file name.
-const POLICY_FILE: &str = "ca.toml";
+pub(crate) const POLICY_FILE: &str = "ca.toml";
 /// The certificate's file name.
-const CERTIFICATE_FILE: &str = "ca.cert.pem";
+pub(crate) const CERTIFICATE_FILE: &str = "ca.cert.pem";
 /// The key's file name.
-const KEY_FILE: &str = "ca.key.pem";
+pub(crate) const KEY_FILE: &str = "ca.key.pem";
 /// The OCSP responder's key.
 pub(crate) const RESPONDER_KEY_FILE: &str = "ocsp.key.pem";
 /// The OCSP responder's certificate.
 pub(crate) const RESPONDER_CERTIFICATE_FILE: &str = "ocsp.cert.pem";
-
-/// What an authority is and how it issues; the file `ca.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// The form of this file: 1.
-    pub version: u32,
-    /// The authority's name, the `CN` of its certificate.
-    pub name: String,
-    /// Its organisation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
-    /// Its country, two letters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
-    /// How its certificates name members: `FiVRK`, `Ejbca`, `Basic`, `BasicACME`, `Fo`, `Is` or `SkKlass3`.
-    pub naming: String,
-    /// What kind of key it and its responder get.
-    pub key: KeySpec,
-    /// Where its OCSP responder answers; written into every certificate.
-    #[serde(default)]
-    pub ocsp_urls: Vec<String>,
-    /// How long certificates last.
-    #[serde(default)]
-    pub lasting: Lasting,
-}
-
-/// How long certificates last, by purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Lasting {
-    /// The authority's own.
-    pub ca: Span,
-    /// Authentication.
-    pub auth: Span,
-    /// Signing.
-    pub sign: Span,
-    /// OCSP responders: nobody revokes them, so they are short.
-    pub ocsp: Span,
-    /// Time-stamping authorities.
-    pub tsa: Span,
-    /// Web servers and information systems.
-    pub tls: Span,
-}
-
-impl Default for Lasting {
-    fn default() -> Self {
-        Self {
-            ca: Span::days(7300),
-            auth: Span::days(730),
-            sign: Span::days(730),
-            ocsp: Span::days(365),
-            tsa: Span::days(1825),
-            tls: Span::days(730),
-        }
-    }
-}
-
-impl Lasting {
-    const fn of(&self, purpose: Purpose) -> Duration {
-        match purpose {
-            Purpose::Auth => self.auth.0,
-            Purpose::Sign => self.sign.0,
-            Purpose::Ocsp => self.ocsp.0,
-            Purpose::Tsa => self.tsa.0,
-            Purpose::Tls => self.tls.0,
-            Purpose::Ca => self.ca.0,
-        }
-    }
-}
-
-impl Policy {
-    /// A policy with the usual lifetimes, Finnish names and no OCSP address.
-    pub fn new(name: impl Into<String>, key: KeySpec) -> Self {
-        Self {
-            version: 1,
-            name: name.into(),
-            organization: None,
-            country: None,
-            naming: crate::naming::short_name(Profile::FiVrk).to_owned(),
-            key,
-            ocsp_urls: Vec::new(),
-            lasting: Lasting::default(),
-        }
-    }
-
-    /// How its certificates name members.
-    ///
-    /// # Errors
-    /// [`CaError::Policy`] for a name that is none.
-    pub fn profile(&self) -> Result<Profile, CaError> {
-        crate::naming::profile_by_name(&self.naming)
-            .ok_or_else(|| CaError::Policy(format!("unknown naming {:?}", self.naming)))
-    }
-}
 
 /// What is to be issued.
 #[derive(Debug, Clone)]
@@ -163,9 +71,17 @@ pub enum CaError {
     /// The directory is in use.
     #[error("{0} exists already")]
     Exists(PathBuf),
-    /// The policy file.
-    #[error("policy: {0}")]
-    Policy(String),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The directory's key and certificate do not go together.
+    #[error("{key} is not the key of {certificate}")]
+    OtherKey {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
     /// The disk.
     #[error("file {path}")]
     File {
@@ -190,6 +106,9 @@ pub enum CaError {
     /// A subject.
     #[error(transparent)]
     Naming(#[from] NamingError),
+    /// A certificate of ours that cannot be read any more.
+    #[error("certificate that is to be renewed: {0}")]
+    Der(#[from] DerError),
     /// The key to certify, or a signature.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
@@ -202,6 +121,14 @@ pub enum CaError {
     /// A serial that this authority did not issue.
     #[error("this authority issued no certificate with serial {0}")]
     UnknownSerial(String),
+    /// A certificate that is not issued anew.
+    #[error("certificate {serial} is not renewed: {reason}")]
+    NotRenewed {
+        /// Its serial.
+        serial: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A certificate that counts no more already.
     #[error("certificate {serial} is revoked since {since}")]
     AlreadyRevoked {
@@ -236,85 +163,32 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a self-signed authority in a directory that does not exist yet, with its OCSP responder.
+    /// Opens the authority in `directory`; while this lives nobody else does.
     ///
     /// # Errors
-    /// [`CaError`].
-    pub fn create(directory: &Path, policy: Policy, now: UnixTime) -> Result<Self, CaError> {
-        must_be_free(directory)?;
-        policy.profile()?;
-        let key = PrivateKey::generate(policy.key)?;
-        let mut params = authority_params(&policy, now, now.plus(policy.lasting.of(Purpose::Ca)))?;
-        params.serial_number = Some(rcgen::SerialNumber::from_slice(&new_serial()?));
-        params.key_identifier_method = key_identifier(key.signing().public_key());
-        let der = params.self_signed(&RcgenKey(key.signing()))?.der().to_vec();
-        let certificate = Arc::new(Certificate::from_der(&der)?);
-        Self::found(directory, policy, key, vec![certificate], now)
-    }
-
-    /// Makes an authority below `parent`, with its OCSP responder.
-    ///
-    /// # Errors
-    /// [`CaError`].
-    pub fn create_below(
-        directory: &Path,
-        policy: Policy,
-        parent: &mut Self,
-        now: UnixTime,
-    ) -> Result<Self, CaError> {
-        must_be_free(directory)?;
-        policy.profile()?;
-        let key = PrivateKey::generate(policy.key)?;
-        let order = Order {
-            purpose: Purpose::Ca,
-            spki: key.signing().spki().to_vec(),
-            subject: authority_subject(&policy),
-            names: Vec::new(),
-            member: None,
-            lasts: Some(policy.lasting.of(Purpose::Ca)),
-        };
-        let mut chain = vec![parent.issue(&order, now)?];
-        chain.extend(parent.chain());
-        Self::found(directory, policy, key, chain, now)
-    }
-
-    fn found(
-        directory: &Path,
-        policy: Policy,
-        key: PrivateKey,
-        chain: Vec<Arc<Certificate>>,
-        now: UnixTime,
-    ) -> Result<Self, CaError> {
-        let file = |source| CaError::File { path: directory.to_owned(), source };
-        std::fs::create_dir_all(directory).map_err(file)?;
-        key.save(&directory.join(KEY_FILE))?;
-        let text = toml::to_string(&policy).map_err(|e| CaError::Policy(e.to_string()))?;
-        write(&directory.join(POLICY_FILE), text.as_bytes())?;
-        let index = IndexWriter::create(directory)?;
-        let pems: String = chain.iter().map(|c| pem::encode(pem::CERTIFICATE, c.der())).collect();
-        write(&directory.join(CERTIFICATE_FILE), pems.as_bytes())?;
-        let mut chain = chain.into_iter();
-        let certificate = chain.next().ok_or_else(|| CaError::NotMade("no certificate".to_owned()))?;
-        let mut authority =
-            Self { directory: directory.to_owned(), policy, certificate, above: chain.collect(), key, index };
-        authority.renew_responder(now)?;
-        Ok(authority)
-    }
-
-    /// Opens the authority in `directory`; no other process may have it open.
-    ///
-    /// # Errors
-    /// [`CaError`].
+    /// [`IndexError::Locked`] at once when another process has it open; [`CaError`].
     pub fn open(directory: &Path) -> Result<Self, CaError> {
+        Self::open_within(directory, Duration::ZERO)
+    }
+
+    /// The same, and waits so long for others who are at work on it.
+    ///
+    /// What a crash left half done is brought to its end or taken away.
+    ///
+    /// # Errors
+    /// [`IndexError::Locked`] when another process had it open all the time; [`CaError`].
+    pub fn open_within(directory: &Path, patience: Duration) -> Result<Self, CaError> {
         let policy = read_policy(directory)?;
-        let mut chain = read_certificates(&directory.join(CERTIFICATE_FILE))?.into_iter();
+        let index = IndexWriter::open_within(directory, patience)?;
+        let certificate_path = directory.join(CERTIFICATE_FILE);
+        let mut chain = read_certificates(&certificate_path)?.into_iter();
         let certificate =
-            chain.next().ok_or_else(|| CaError::NoCertificate { path: directory.join(CERTIFICATE_FILE) })?;
+            chain.next().ok_or_else(|| CaError::NoCertificate { path: certificate_path.clone() })?;
         let key = PrivateKey::open(&directory.join(KEY_FILE))?;
         if key.signing().public_key() != certificate.public_key() {
-            return Err(CaError::Policy(format!("{KEY_FILE} is not the key of {CERTIFICATE_FILE}")));
+            return Err(CaError::OtherKey { key: directory.join(KEY_FILE), certificate: certificate_path });
         }
-        let index = IndexWriter::open(directory)?;
+        responder::settle(directory)?;
         Ok(Self { directory: directory.to_owned(), policy, certificate, above: chain.collect(), key, index })
     }
 
@@ -358,7 +232,7 @@ impl Authority {
 
         let throw_away = PrivateKey::generate(KeySpec::P256)?;
         let draft = self.sign(&params, &key, &throw_away)?;
-        self.lint(&draft, order, now)?;
+        lint(&draft, order, &self.certificate, &self.policy, now)?;
 
         let serial_text = hex(&serial);
         self.index.reserve(&Record {
@@ -371,10 +245,44 @@ impl Authority {
             revoked: None,
         })?;
         let certificate = self.sign(&params, &key, &self.key)?;
-        self.lint(&certificate, order, now)?;
+        lint(&certificate, order, &self.certificate, &self.policy, now)?;
         certificate.verify_signed_by(&self.certificate)?;
         self.index.issued(&serial_text, certificate.der(), now)?;
         Ok(Arc::new(certificate))
+    }
+
+    /// Issues a certificate anew: the same purpose, subject and names, for the same key or for the one of `spki`, with
+    /// a serial and a time of its own. The earlier one stays good.
+    ///
+    /// # Errors
+    /// [`CaError::UnknownSerial`]; [`CaError::NotRenewed`] for one that was revoked or never issued; those of
+    /// [`Authority::issue`].
+    pub fn renew(
+        &mut self,
+        serial: &str,
+        spki: Option<Vec<u8>>,
+        lasts: Option<Duration>,
+        now: UnixTime,
+    ) -> Result<Arc<Certificate>, CaError> {
+        let serial = normal_serial(serial);
+        let record = self.index().record(&serial).ok_or_else(|| CaError::UnknownSerial(serial.clone()))?;
+        let refuse = |reason| CaError::NotRenewed { serial: serial.clone(), reason };
+        let der = match (&record.certificate, record.revoked) {
+            (Some(der), None) => der,
+            (Some(_), Some(_)) => return Err(refuse("it was revoked")),
+            (None, _) => return Err(refuse("it was never issued")),
+        };
+        let earlier = Certificate::from_der(der)?;
+        let order = Order {
+            purpose: record.purpose,
+            spki: spki.map_or_else(|| request::spki_of(der), Ok)?,
+            subject: Subject::from_der(earlier.subject())?,
+            names: request::names_of(der)?,
+            // the subject is the same, and was looked at when it was first issued
+            member: None,
+            lasts,
+        };
+        self.issue(&order, now)
     }
 
     /// Revokes a certificate by its serial in hexadecimal, since `at`.
@@ -410,7 +318,7 @@ impl Authority {
             revoked.push(rcgen::RevokedCertParams {
                 serial_number: rcgen::SerialNumber::from_slice(&unhex(&record.serial)),
                 revocation_time: calendar(revocation.at)?,
-                reason_code: Some(rcgen_reason(revocation.reason)),
+                reason_code: rcgen_reason(revocation.reason),
                 invalidity_date: None,
             });
         }
@@ -442,12 +350,7 @@ impl Authority {
             lasts: None,
         };
         let certificate = self.issue(&order, now)?;
-        let key_path = self.directory.join(RESPONDER_KEY_FILE);
-        let text = zeroize::Zeroizing::new(pem::encode(pem::PRIVATE_KEY, key.pkcs8()));
-        index::replace_file(&key_path, text.as_bytes(), 0o600)
-            .map_err(|source| CaError::File { path: key_path, source })?;
-        let text = pem::encode(pem::CERTIFICATE, certificate.der());
-        write(&self.directory.join(RESPONDER_CERTIFICATE_FILE), text.as_bytes())?;
+        responder::put(&self.directory, &key, &certificate)?;
         Ok(certificate)
     }
 
@@ -504,88 +407,20 @@ impl Authority {
                 AltName::Ip(ip) => rcgen::SanType::IpAddress(*ip),
             });
         }
-        if !self.policy.ocsp_urls.is_empty() && order.purpose != Purpose::Ocsp {
-            let access = ocsp_access(&self.policy.ocsp_urls);
-            params
-                .custom_extensions
-                .push(rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access));
+        // nobody asks about the one who answers
+        if order.purpose != Purpose::Ocsp {
+            point_out(&mut params, &self.policy);
         }
         Ok(params)
     }
-
-    /// Looks at a certificate as those will who are shown it.
-    fn lint(&self, certificate: &Certificate, order: &Order, now: UnixTime) -> Result<(), CaError> {
-        let refuse = |reason: String| Err(CaError::Lint(reason));
-        if certificate.issuer() != self.certificate.subject() {
-            return refuse("its issuer is not written as this authority's subject".to_owned());
-        }
-        if order.subject.is_empty() {
-            return refuse("its subject is empty".to_owned());
-        }
-        if certificate.public_key() == self.certificate.public_key() {
-            return refuse("its key is this authority's own".to_owned());
-        }
-        if !certificate.is_valid_at(now) {
-            return refuse(format!(
-                "it would not be valid now: {} to {}",
-                certificate.not_before(),
-                certificate.not_after()
-            ));
-        }
-        if certificate.is_ca() != (order.purpose == Purpose::Ca) || certificate.has_unknown_critical() {
-            return refuse("its constraints are not those of its purpose".to_owned());
-        }
-        let signs = path::is_signing(certificate).map_err(|e| CaError::Lint(e.to_string()))?;
-        let authenticates = path::is_authentication(certificate).map_err(|e| CaError::Lint(e.to_string()))?;
-        let right = match order.purpose {
-            Purpose::Sign => signs && !authenticates,
-            Purpose::Auth => authenticates && !signs && certificate.may_authenticate_client(),
-            Purpose::Ocsp => certificate.may_sign_ocsp() && !signs,
-            Purpose::Tsa => certificate.may_stamp_time() && !certificate.may_authenticate_client(),
-            Purpose::Tls => !signs,
-            Purpose::Ca => certificate.key_usage().is_some_and(|usage| usage.key_cert_sign()),
-        };
-        if !right {
-            return refuse(format!("its key usage is not that of {}", order.purpose.name()));
-        }
-        let Some(member) = order.member.as_ref().filter(|_| order.purpose == Purpose::Sign) else {
-            return Ok(());
-        };
-        let named = self.policy.profile()?.member_of(certificate, member).map_err(lint_profile)?;
-        if named == *member {
-            Ok(())
-        } else {
-            refuse(format!("its subject names {named}, expected {member}"))
-        }
-    }
-}
-
-/// An authority is never made where there is one, nor where half of one is.
-fn must_be_free(directory: &Path) -> Result<(), CaError> {
-    if [CERTIFICATE_FILE, KEY_FILE].iter().any(|name| directory.join(name).exists()) {
-        Err(CaError::Exists(directory.to_owned()))
-    } else {
-        Ok(())
-    }
-}
-
-fn lint_profile(error: ProfileError) -> CaError {
-    CaError::Lint(error.to_string())
 }
 
 /// Reads the policy of the authority in `directory`.
 ///
 /// # Errors
-/// [`CaError::File`], [`CaError::Policy`].
+/// [`CaError::Policy`].
 pub fn read_policy(directory: &Path) -> Result<Policy, CaError> {
-    let path = directory.join(POLICY_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|source| CaError::File { path, source })?;
-    let policy: Policy = toml::from_str(&text).map_err(|e| CaError::Policy(e.to_string()))?;
-    if policy.version != 1 {
-        return Err(CaError::Policy(format!("version {} is not known, expected 1", policy.version)));
-    }
-    policy.profile()?;
-    Ok(policy)
+    Ok(Policy::read(&directory.join(POLICY_FILE))?)
 }
 
 /// The certificate of the authority in `directory` and those above it, without opening it to issue.
@@ -613,19 +448,20 @@ pub fn read_certificates(path: &Path) -> Result<Vec<Arc<Certificate>>, CaError> 
     certificates.ok().filter(|list| !list.is_empty()).ok_or_else(none)
 }
 
-fn rcgen_reason(reason: Reason) -> rcgen::RevocationReason {
-    match reason {
-        Reason::Unspecified => rcgen::RevocationReason::Unspecified,
+/// Spec: RFC 5280 5.3.1: a reason that is not told is left out.
+const fn rcgen_reason(reason: Reason) -> Option<rcgen::RevocationReason> {
+    Some(match reason {
+        Reason::Unspecified => return None,
         Reason::KeyCompromise => rcgen::RevocationReason::KeyCompromise,
         Reason::CaCompromise => rcgen::RevocationReason::CaCompromise,
         Reason::AffiliationChanged => rcgen::RevocationReason::AffiliationChanged,
         Reason::Superseded => rcgen::RevocationReason::Superseded,
         Reason::CessationOfOperation => rcgen::RevocationReason::CessationOfOperation,
         Reason::PrivilegeWithdrawn => rcgen::RevocationReason::PrivilegeWithdrawn,
-    }
+    })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CaError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CaError> {
     index::replace_file(path, bytes, 0o644).map_err(|source| CaError::File { path: path.to_owned(), source })
 }
 

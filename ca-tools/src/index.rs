@@ -10,10 +10,11 @@
 use saatkond_proto::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The file's name in the authority's directory.
 pub const INDEX_FILE: &str = "index.jsonl";
@@ -125,8 +126,13 @@ pub enum IndexError {
         source: io::Error,
     },
     /// Another process writes.
-    #[error("another process holds {0}")]
-    Locked(PathBuf),
+    #[error("{path} is held by {}", holder(*by))]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// The process that has it, if it said so.
+        by: Option<u32>,
+    },
     /// A line that says nothing we know.
     #[error("{path}, line {line}: {reason}")]
     Line {
@@ -305,20 +311,17 @@ impl IndexWriter {
     /// Opens the index to write, and cuts off what a crash left half written.
     ///
     /// # Errors
-    /// [`IndexError::Locked`] when another process has it; [`IndexError`].
+    /// [`IndexError::Locked`] at once when another process has it; [`IndexError`].
     pub fn open(directory: &Path) -> Result<Self, IndexError> {
-        let lock_path = directory.join(LOCK_FILE);
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            .open(&lock_path)
-            .map_err(|source| IndexError::File { path: lock_path.clone(), source })?;
-        lock.try_lock().map_err(|e| match e {
-            std::fs::TryLockError::WouldBlock => IndexError::Locked(lock_path.clone()),
-            std::fs::TryLockError::Error(source) => IndexError::File { path: lock_path.clone(), source },
-        })?;
+        Self::open_within(directory, Duration::ZERO)
+    }
+
+    /// The same, and waits so long for another process that has it.
+    ///
+    /// # Errors
+    /// [`IndexError::Locked`] when one had it all the time; [`IndexError`].
+    pub fn open_within(directory: &Path, patience: Duration) -> Result<Self, IndexError> {
+        let lock = wait_for_lock(&directory.join(LOCK_FILE), patience)?;
         let index = Index::open(directory)?;
         let file = OpenOptions::new().write(true).open(&index.path).map_err(|e| index.file_error(e))?;
         let cut = || -> io::Result<()> {
@@ -389,6 +392,44 @@ impl IndexWriter {
     }
 }
 
+/// How often a lock is tried that another process has.
+const LOCK_TRIED_EVERY: Duration = Duration::from_millis(10);
+
+/// Takes the lock and writes into it who has it.
+fn wait_for_lock(path: &Path, patience: Duration) -> Result<File, IndexError> {
+    let file_error = |source| IndexError::File { path: path.to_owned(), source };
+    let lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(path)
+        .map_err(file_error)?;
+    let since = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::Error(source)) => return Err(file_error(source)),
+            Err(TryLockError::WouldBlock) if since.elapsed() < patience => {
+                std::thread::sleep(LOCK_TRIED_EVERY.min(patience));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let by = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+                return Err(IndexError::Locked { path: path.to_owned(), by });
+            }
+        }
+    }
+    // for people; the lock itself is the system's, and ends with the process
+    let who = format!("{}\n", std::process::id());
+    let _ = lock.set_len(0).and_then(|()| lock.write_all_at(who.as_bytes(), 0));
+    Ok(lock)
+}
+
+fn holder(by: Option<u32>) -> String {
+    by.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
 fn open_file(path: &Path) -> Result<(File, (u64, u64)), IndexError> {
     let file_error = |source| IndexError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(file_error)?;
@@ -451,7 +492,29 @@ mod tests {
         writer.reserve(&record("01")).unwrap();
         reader.refresh().unwrap();
         assert_eq!(reader.record("01"), Some(&record("01")));
-        assert!(matches!(IndexWriter::open(directory.path()), Err(IndexError::Locked(_))));
+        let own = Some(std::process::id());
+        assert!(
+            matches!(IndexWriter::open(directory.path()), Err(IndexError::Locked { by, .. }) if by == own)
+        );
+    }
+
+    #[test]
+    fn who_is_patient_writes_when_the_other_is_done() {
+        let directory = crate::testing::Directory::new();
+        let mut first = IndexWriter::create(directory.path()).unwrap();
+        let path = directory.path().to_owned();
+        let (waits, waiting) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            waits.send(()).unwrap();
+            let mut second = IndexWriter::open_within(&path, Duration::from_secs(60)).unwrap();
+            assert!(second.index().record("01").is_some(), "what the first wrote is known to the second");
+            second.reserve(&record("02")).unwrap();
+        });
+        waiting.recv().unwrap();
+        first.reserve(&record("01")).unwrap();
+        drop(first);
+        second.join().unwrap();
+        assert!(Index::open(directory.path()).unwrap().record("02").is_some());
     }
 
     #[test]

@@ -2,12 +2,16 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`ca`] | issues and revokes certificates: lint with a throw-away key, record the serial, then sign |
+//! | [`ca`] | issues, renews and revokes certificates: lint with a throw-away key, record the serial, then sign |
+//! | [`policy`] | what an authority is and how it issues, from one file |
+//! | `founding` | makes an authority, whole or not at all |
+//! | `lint` | what is looked at before anything is signed |
 //! | [`index`] | remembers every serial and what became of it; survives a crash at any byte |
 //! | `template` | what a certificate of each purpose looks like |
 //! | [`naming`] | writes members and servers into subjects, as each country's profile wants |
 //! | [`request`] | reads PKCS#10 requests |
 //! | [`key`], [`pem`] | makes, keeps and wipes private keys |
+//! | `responder` | the OCSP responder's key and certificate on the disk |
 //! | [`ocsp`] | answers who is good, revoked or unknown |
 //! | [`tsa`] | stamps a hash with the time |
 //! | [`instance`] | members, servers, groups, approved services, from one file |
@@ -26,14 +30,18 @@ pub mod ca;
 pub mod cli;
 pub mod exit;
 pub mod federation;
+mod founding;
 pub mod globalconf;
 pub mod index;
 pub mod instance;
 pub mod key;
+mod lint;
 pub mod naming;
 pub mod ocsp;
 pub mod pem;
+pub mod policy;
 pub mod request;
+mod responder;
 pub mod serve;
 pub mod span;
 pub mod store;

@@ -1,15 +1,24 @@
 //! The OCSP responder: good, revoked or unknown, as the index says at this moment.
 //!
-//! It holds a certificate and key of its own, issued by the authority for this, and reads the authority's index before
-//! every answer: nothing is remembered, so a revocation counts from the next question on. Requests with SHA-1 names
-//! come from X-Road's servers; the names are echoed as they came. Spec: RFC 6960; trust-and-configuration §3.6, §3.7.
+//! It holds a certificate and key of its own, issued by the authority for this, and asks the authority's index before
+//! every answer, so a revocation counts from the next question on. The index is in memory; only what was appended since
+//! is read. What was signed is said again for as long as [`Pace::remember`] allows, to whoever asks the same without a
+//! nonce, while the status is still the same. Requests with SHA-1 names come from X-Road's servers; the names are echoed
+//! as they came. Spec: RFC 6960; trust-and-configuration §3.6, §3.7.
+//!
+//! Ours: a request whose first certificate is of nobody here is refused (`unauthorized`, RFC 6960 2.3); of several
+//! certificates those of other authorities than the first known one are answered with `unknown`, for one signature
+//! speaks for one authority.
 
 use crate::ca::{self, CaError};
 use crate::index::{Index, IndexError, Record};
 use crate::key::{KeyError, PrivateKey};
+use crate::responder;
+use bytes::Bytes;
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
 use saatkond_proto::trust::ocsp::{Answer, Question, Refusal, Status, parse_request, refuse, respond};
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +27,17 @@ use std::time::Duration;
 /// Answers for the authorities whose directories it was given.
 #[derive(Debug)]
 pub struct Responder {
-    desks: Vec<Mutex<Desk>>,
-    next_update: Duration,
+    desks: Vec<Desk>,
+    pace: Pace,
+}
+
+/// How long answers count.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// From `thisUpdate` to `nextUpdate`: how long others may keep them.
+    pub next_update: Duration,
+    /// How long a signed answer is said again here.
+    pub remember: Duration,
 }
 
 /// One authority's records and what is signed with for it.
@@ -27,9 +45,30 @@ pub struct Responder {
 struct Desk {
     directory: PathBuf,
     authority: Arc<Certificate>,
-    index: Index,
-    seal: Seal,
+    book: Mutex<Book>,
 }
+
+#[derive(Debug)]
+struct Book {
+    index: Index,
+    seal: Arc<Seal>,
+    /// What was signed for a `CertID`, as it came.
+    said: HashMap<Vec<u8>, Said>,
+}
+
+/// An answer that was signed.
+#[derive(Debug)]
+struct Said {
+    status: Status,
+    at: UnixTime,
+    response: Bytes,
+}
+
+/// Answers of one authority that are remembered; each has 1 to 3 KB.
+const SAID_MAX: usize = 8192;
+
+/// Bytes of a `CertID` that is remembered; one over SHA-512 with a serial of 20 bytes has 170.
+const CERT_ID_BYTES_MAX: usize = 256;
 
 /// The responder's certificate and key, and which file they came from.
 #[derive(Debug)]
@@ -52,8 +91,8 @@ pub enum ResponderError {
     /// The index.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// Key and certificate do not go together, or the certificate is not for this.
-    #[error("{path} is no OCSP responder's certificate of this authority with its key beside it")]
+    /// The certificate is not for this.
+    #[error("{path} is no OCSP responder's certificate of this authority")]
     Unfit {
         /// The certificate's file.
         path: PathBuf,
@@ -70,33 +109,31 @@ pub enum ResponderError {
 }
 
 impl Responder {
-    /// Opens the authorities' directories; their own keys are not touched. Answers name `next_update` as the time until
-    /// which they may be kept.
+    /// Opens the authorities' directories; their own keys are not touched.
     ///
     /// # Errors
     /// [`ResponderError`].
-    pub fn open(directories: &[PathBuf], next_update: Duration) -> Result<Self, ResponderError> {
-        let desks = directories.iter().map(|d| Desk::open(d).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { desks, next_update })
+    pub fn open(directories: &[PathBuf], pace: Pace) -> Result<Self, ResponderError> {
+        let desks = directories.iter().map(|directory| Desk::open(directory)).collect::<Result<_, _>>()?;
+        Ok(Self { desks, pace })
     }
 
     /// Answers a request; what it cannot answer it refuses in OCSP's own words.
     ///
     /// The error, beside the refusal, is for the log: it is ours, not the asker's.
     #[must_use]
-    pub fn answer(&self, request: &[u8], now: UnixTime) -> (Vec<u8>, Option<ResponderError>) {
-        let Ok(request) = parse_request(request) else { return (refuse(Refusal::MalformedRequest), None) };
-        for desk in &self.desks {
-            let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-            if !request.questions.iter().all(|question| question.is_of(&desk.authority)) {
-                continue;
-            }
-            return match desk.answer(request.questions, request.nonce.as_deref(), now, self.next_update) {
-                Ok(response) => (response, None),
-                Err(error) => (refuse(Refusal::InternalError), Some(error)),
-            };
+    pub fn answer(&self, request: &[u8], now: UnixTime) -> (Bytes, Option<ResponderError>) {
+        let refusal = |why| Bytes::from(refuse(why));
+        let Ok(request) = parse_request(request) else { return (refusal(Refusal::MalformedRequest), None) };
+        let first = request.questions.first();
+        let Some(desk) = self.desks.iter().find(|desk| first.is_some_and(|q| q.is_of(&desk.authority)))
+        else {
+            return (refusal(Refusal::Unauthorized), None);
+        };
+        match desk.answer(request.questions, request.nonce.as_deref(), now, self.pace) {
+            Ok(response) => (response, None),
+            Err(error) => (refusal(Refusal::InternalError), Some(error)),
         }
-        (refuse(Refusal::Unauthorized), None)
     }
 
     /// Whether it could answer now.
@@ -104,12 +141,7 @@ impl Responder {
     /// # Errors
     /// [`ResponderError`] tells why not.
     pub fn check(&self, now: UnixTime) -> Result<(), ResponderError> {
-        for desk in &self.desks {
-            let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-            desk.index.refresh()?;
-            desk.fresh_seal(now)?;
-        }
-        Ok(())
+        self.desks.iter().try_for_each(|desk| desk.look(now, |_| ()))
     }
 }
 
@@ -118,57 +150,98 @@ impl Desk {
         let chain = ca::read_chain(directory)?;
         let none = || CaError::NoCertificate { path: directory.to_owned() };
         let authority = chain.into_iter().next().ok_or_else(none)?;
-        let seal = Seal::open(directory, &authority)?;
-        Ok(Self { directory: directory.to_owned(), authority, index: Index::open(directory)?, seal })
+        let seal = Arc::new(Seal::open(directory, &authority)?);
+        let book = Book { index: Index::open(directory)?, seal, said: HashMap::new() };
+        Ok(Self { directory: directory.to_owned(), authority, book: Mutex::new(book) })
     }
 
     fn answer(
-        &mut self,
+        &self,
         questions: Vec<Question>,
         nonce: Option<&[u8]>,
         now: UnixTime,
-        next_update: Duration,
-    ) -> Result<Vec<u8>, ResponderError> {
-        self.index.refresh()?;
-        self.fresh_seal(now)?;
+        pace: Pace,
+    ) -> Result<Bytes, ResponderError> {
+        // only what others will ask in the same words
+        let name = match questions.as_slice() {
+            [only] if nonce.is_none() && only.cert_id.len() <= CERT_ID_BYTES_MAX => {
+                Some(only.cert_id.clone())
+            }
+            _ => None,
+        };
+        let (seal, statuses, said) = self.look(now, |book| {
+            let statuses: Vec<Status> = questions.iter().map(|q| self.status(&book.index, q)).collect();
+            let said = name.as_ref().and_then(|name| book.said.get(name));
+            let said = said.filter(|said| Some(&said.status) == statuses.first());
+            let said = said.filter(|said| said.at <= now && now < said.at.plus(pace.remember));
+            (Arc::clone(&book.seal), statuses, said.map(|said| said.response.clone()))
+        })?;
+        if let Some(said) = said {
+            return Ok(said);
+        }
         // whole seconds are written
         let this_update = UnixTime::from_secs(now.secs());
+        let next_update = Some(this_update.plus(pace.next_update));
+        let status = statuses.first().copied();
         let answers: Vec<Answer> = questions
             .into_iter()
-            .map(|question| Answer {
-                status: self.status(&question.serial),
-                question,
-                this_update,
-                next_update: Some(this_update.plus(next_update)),
-            })
+            .zip(statuses)
+            .map(|(question, status)| Answer { question, status, this_update, next_update })
             .collect();
-        respond(&answers, &self.seal.certificate, self.seal.key.signing(), this_update, nonce)
-            .map_err(ResponderError::Unsigned)
+        // signing takes long: the book is open to others meanwhile
+        let response = respond(&answers, &seal.certificate, seal.key.signing(), this_update, nonce)
+            .map_err(ResponderError::Unsigned)?;
+        let response = Bytes::from(response);
+        // of what is not known there is no end
+        if let (Some(name), Some(status @ (Status::Good | Status::Revoked { .. }))) = (name, status) {
+            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.keep(name, Said { status, at: this_update, response: response.clone() }, &seal);
+        }
+        Ok(response)
+    }
+
+    /// Shows the book as it is at this moment: what was recorded since and a renewed certificate are taken first.
+    fn look<T>(&self, now: UnixTime, show: impl FnOnce(&Book) -> T) -> Result<T, ResponderError> {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.index.refresh()?;
+        let path = self.directory.join(ca::RESPONDER_CERTIFICATE_FILE);
+        let renewed = std::fs::metadata(&path).is_ok_and(|meta| meta.ino() != book.seal.inode);
+        // while the pair is being put in place the old one serves
+        if renewed && let Ok(seal) = Seal::open(&self.directory, &self.authority) {
+            book.seal = Arc::new(seal);
+            book.said.clear();
+        }
+        if !book.seal.certificate.is_valid_at(now) {
+            return Err(ResponderError::Ended { ended: book.seal.certificate.not_after() });
+        }
+        Ok(show(&book))
     }
 
     /// A serial that was taken but never came to a certificate is as unknown as one that was not.
-    fn status(&self, serial: &[u8]) -> Status {
-        let octets = serial.strip_prefix(&[0]).unwrap_or(serial);
-        match self.index.record(&ca::hex(octets)) {
+    fn status(&self, index: &Index, question: &Question) -> Status {
+        if !question.is_of(&self.authority) {
+            return Status::Unknown;
+        }
+        let octets = question.serial.strip_prefix(&[0]).unwrap_or(&question.serial);
+        match index.record(&ca::hex(octets)) {
             Some(Record { revoked: Some(revocation), .. }) => Status::Revoked { at: revocation.at },
             Some(Record { certificate: Some(_), .. }) => Status::Good,
             Some(_) | None => Status::Unknown,
         }
     }
+}
 
-    /// Takes a certificate that was renewed; refuses one whose time has passed.
-    fn fresh_seal(&mut self, now: UnixTime) -> Result<(), ResponderError> {
-        let path = self.directory.join(ca::RESPONDER_CERTIFICATE_FILE);
-        let renewed = std::fs::metadata(&path).is_ok_and(|meta| meta.ino() != self.seal.inode);
-        // while the pair is being put in place the old one serves
-        if renewed && let Ok(seal) = Seal::open(&self.directory, &self.authority) {
-            self.seal = seal;
+impl Book {
+    /// Remembers an answer, unless its seal is not the one any more. When there is no room all are forgotten: they are
+    /// made again as fast as they are asked for.
+    fn keep(&mut self, name: Vec<u8>, said: Said, seal: &Arc<Seal>) {
+        if !Arc::ptr_eq(seal, &self.seal) {
+            return;
         }
-        if self.seal.certificate.is_valid_at(now) {
-            Ok(())
-        } else {
-            Err(ResponderError::Ended { ended: self.seal.certificate.not_after() })
+        if self.said.len() >= SAID_MAX {
+            self.said.clear();
         }
+        self.said.insert(name, said);
     }
 }
 
@@ -176,16 +249,13 @@ impl Seal {
     fn open(directory: &Path, authority: &Certificate) -> Result<Self, ResponderError> {
         let path = directory.join(ca::RESPONDER_CERTIFICATE_FILE);
         let file = |source| CaError::File { path: path.clone(), source };
+        // before it is read: one that is put in its place meanwhile is noticed
         let inode = std::fs::metadata(&path).map_err(file)?.ino();
-        let certificate = ca::read_certificates(&path)?.into_iter().next();
-        let key = PrivateKey::open(&directory.join(ca::RESPONDER_KEY_FILE))?;
-        let fits = |c: &Arc<Certificate>| {
-            c.may_sign_ocsp()
-                && c.public_key() == key.signing().public_key()
-                && c.verify_signed_by(authority).is_ok()
-        };
-        let certificate =
-            certificate.filter(fits).ok_or_else(|| ResponderError::Unfit { path: path.clone() })?;
-        Ok(Self { certificate, key, inode })
+        let (certificate, key) = responder::read(directory)?;
+        if certificate.may_sign_ocsp() && certificate.verify_signed_by(authority).is_ok() {
+            Ok(Self { certificate, key, inode })
+        } else {
+            Err(ResponderError::Unfit { path })
+        }
     }
 }

@@ -123,18 +123,53 @@ fn requested_names(mut attributes: Reader<'_>) -> Result<Vec<AltName>, DerError>
         if attribute.oid()? != OID_EXTENSION_REQUEST {
             continue;
         }
-        let mut extensions = attribute.expect(tag::SET)?.reader().sequence()?;
-        while !extensions.is_empty() {
-            let mut extension = extensions.sequence()?;
-            let oid = extension.oid()?;
-            extension.optional(tag::BOOLEAN)?;
-            let content = extension.octets()?;
-            if oid == OID_ALT_NAME {
-                names.extend(read_names(content)?);
-            }
+        names.extend(names_in(attribute.expect(tag::SET)?.reader().sequence()?)?);
+    }
+    Ok(names)
+}
+
+/// The names in a list of extensions.
+fn names_in(mut extensions: Reader<'_>) -> Result<Vec<AltName>, DerError> {
+    let mut names = Vec::new();
+    while !extensions.is_empty() {
+        let mut extension = extensions.sequence()?;
+        let oid = extension.oid()?;
+        extension.optional(tag::BOOLEAN)?;
+        let content = extension.octets()?;
+        if oid == OID_ALT_NAME {
+            names.extend(read_names(content)?);
         }
     }
     Ok(names)
+}
+
+/// The key of a certificate, a `SubjectPublicKeyInfo`, for one that is to be issued anew.
+pub(crate) fn spki_of(certificate: &[u8]) -> Result<Vec<u8>, DerError> {
+    Ok(after_subject(certificate)?.expect(tag::SEQUENCE)?.raw.to_vec())
+}
+
+/// Host names and addresses in a certificate.
+pub(crate) fn names_of(certificate: &[u8]) -> Result<Vec<AltName>, DerError> {
+    let mut inside = after_subject(certificate)?;
+    inside.expect(tag::SEQUENCE)?;
+    inside.optional(tag::context_primitive(1))?;
+    inside.optional(tag::context_primitive(2))?;
+    match inside.optional(tag::context(3))? {
+        Some(extensions) => names_in(extensions.reader().sequence()?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The rest of a `TBSCertificate` after its subject. Spec: RFC 5280 4.1.
+fn after_subject(certificate: &[u8]) -> Result<Reader<'_>, DerError> {
+    let mut inside = der::single(certificate)?.reader().sequence()?;
+    inside.optional(tag::context(0))?;
+    inside.integer()?;
+    // algorithm, issuer, validity, subject
+    for _ in 0..4 {
+        inside.expect(tag::SEQUENCE)?;
+    }
+    Ok(inside)
 }
 
 /// Host names and addresses of a `GeneralNames`; other forms are left out.

@@ -3,10 +3,11 @@
 //! Spec: trust-and-configuration §3.1; RFC 5280, RFC 6960 4.2.2.2, RFC 3161 2.3. Keys of ours sign for rcgen here,
 //! so that no private key is in memory twice.
 
-use crate::ca::{CaError, Policy};
+use crate::ca::CaError;
 use crate::index::Purpose;
 use crate::key::PrivateKey;
 use crate::naming::Subject;
+use crate::policy::Policy;
 use saatkond_proto::crypto::{DigestAlgorithm, EcdsaForm, KeyKind, PublicKey};
 use saatkond_proto::der::{self, tag};
 use saatkond_proto::time::UnixTime;
@@ -96,12 +97,28 @@ pub(crate) fn use_for(params: &mut rcgen::CertificateParams, purpose: Purpose) {
     }
 }
 
-/// authorityInfoAccess with OCSP addresses. Spec: RFC 5280 4.2.2.1.
-pub(crate) fn ocsp_access(urls: &[String]) -> Vec<u8> {
-    der::sequence(urls.iter().map(|url| {
-        let method = der::write(tag::OID, &[0x2b, 6, 1, 5, 5, 7, 48, 1]);
-        der::sequence([method, der::write(tag::context_primitive(6), url.as_bytes())])
-    }))
+/// Writes where status, revocation list and the authority's own certificate are found.
+/// Spec: RFC 5280 4.2.1.13, 4.2.2.1.
+pub(crate) fn point_out(params: &mut rcgen::CertificateParams, policy: &Policy) {
+    const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1];
+    const ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 2];
+    let ocsp = policy.ocsp_urls.iter().map(|url| (OCSP, url));
+    let places: Vec<Vec<u8>> = ocsp
+        .chain(policy.issuer_urls.iter().map(|url| (ISSUERS, url)))
+        .map(|(method, url)| {
+            let place = der::write(tag::context_primitive(6), url.as_bytes());
+            der::sequence([der::write(tag::OID, method), place])
+        })
+        .collect();
+    if !places.is_empty() {
+        let access = der::sequence(places);
+        params
+            .custom_extensions
+            .push(rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access));
+    }
+    if !policy.crl_urls.is_empty() {
+        params.crl_distribution_points.push(rcgen::CrlDistributionPoint { uris: policy.crl_urls.clone() });
+    }
 }
 
 /// The key identifier: SHA-1 of the key's bits, as OCSP knows responders by. Spec: RFC 5280 4.2.1.2 (1).

@@ -1,27 +1,50 @@
-//! `ca init`, `issue`, `revoke`, `list`, `show`, `crl`: one authority's work.
+//! `ca init`, `revoke`, `list`, `show`, `crl`, `renew-responder`: one authority's work, beside [`super::issue`].
 
+use super::failure::failure;
 use super::table::lay_out;
-use crate::ca::{self, Authority, CaError, Order, Policy};
+use crate::ca::{self, Authority, CaError};
 use crate::exit::{Exit, Failure, Streams};
-use crate::globalconf::chain;
-use crate::index::{Index, IndexError, Purpose, Reason, Record, replace_file};
-use crate::key::{KeyError, KeySpec, PrivateKey, rsa_is_possible};
-use crate::naming::{self, Details, Subject};
+use crate::index::{Index, Reason, Record, replace_file};
+use crate::key::KeySpec;
 use crate::pem;
-use crate::request::{AltName, Request};
+use crate::policy::{Policy, PolicyError};
 use crate::span::Span;
-use clap::{Args, ValueEnum};
-use saatkond_proto::id::{MemberId, ServerId};
+use clap::Args;
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+
+/// Which authority, for commands that write into its store.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The authority's directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// How long to wait for others who are at work on it
+    #[arg(long, value_name = "SPAN", default_value = "1 min")]
+    pub wait: Span,
+}
+
+impl Place {
+    /// Opens the authority to write.
+    pub(super) fn open(&self, doing: &str) -> Result<Authority, Failure> {
+        Authority::open_within(&self.dir, self.wait.0).map_err(|e| failure(doing, &e))
+    }
+}
 
 /// Arguments of `ca init`.
 #[derive(Debug, Clone, Args)]
 pub struct Init {
     /// The directory to make
     pub dir: PathBuf,
+    /// The policy, a file like conf/ca.toml, in place of the options below
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["name", "organization", "country", "key", "naming", "ocsp_urls", "crl_urls", "issuer_urls"]
+    )]
+    pub policy: Option<PathBuf>,
     /// The authority's name
     #[arg(long, default_value = "Root CA")]
     pub name: String,
@@ -40,87 +63,43 @@ pub struct Init {
     /// Where its OCSP responder will answer; written into every certificate
     #[arg(long = "ocsp-url", value_name = "URL")]
     pub ocsp_urls: Vec<String>,
+    /// Where its list of revoked certificates will be found; written into every certificate
+    #[arg(long = "crl-url", value_name = "URL")]
+    pub crl_urls: Vec<String>,
+    /// Where its own certificate will be found; written into every certificate
+    #[arg(long = "issuer-url", value_name = "URL")]
+    pub issuer_urls: Vec<String>,
     /// The directory of the authority above it
     #[arg(long, value_name = "DIR")]
     pub under: Option<PathBuf>,
+    /// How long to wait for others who are at work on the authority above it
+    #[arg(long, value_name = "SPAN", default_value = "1 min")]
+    pub wait: Span,
 }
 
-/// What a certificate is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PurposeName {
-    /// A security server's TLS
-    Auth,
-    /// A member's signatures
-    Sign,
-    /// An OCSP responder
-    Ocsp,
-    /// A time-stamping authority
-    Tsa,
-    /// A web server or an information system
-    Tls,
-}
-
-impl From<PurposeName> for Purpose {
-    fn from(name: PurposeName) -> Self {
-        match name {
-            PurposeName::Auth => Self::Auth,
-            PurposeName::Sign => Self::Sign,
-            PurposeName::Ocsp => Self::Ocsp,
-            PurposeName::Tsa => Self::Tsa,
-            PurposeName::Tls => Self::Tls,
+impl Init {
+    /// The policy that was asked for, and who says so.
+    fn policy(&self) -> Result<Policy, Failure> {
+        if let Some(path) = &self.policy {
+            let doing = format!("cannot make an authority in {}", self.dir.display());
+            return Policy::read(path).map_err(|e| match e {
+                PolicyError::File { path, source } => disk("read", &path, &source),
+                wrong @ PolicyError::Wrong { .. } => failure(&doing, &wrong.into()),
+            });
         }
+        let mut policy = Policy::new(self.name.clone(), self.key);
+        policy.organization.clone_from(&self.organization);
+        policy.country.clone_from(&self.country);
+        policy.naming.clone_from(&self.naming);
+        policy.ocsp_urls.clone_from(&self.ocsp_urls);
+        policy.crl_urls.clone_from(&self.crl_urls);
+        policy.issuer_urls.clone_from(&self.issuer_urls);
+        policy.check().map_err(|reason| {
+            Failure::new(Exit::Usage, format!("cannot make an authority in {}: {reason}", self.dir.display()))
+                .hint("`ca init --help` says what each option may be; conf/ca.toml is the same as a file")
+        })?;
+        Ok(policy)
     }
-}
-
-/// Arguments of `ca issue`.
-#[derive(Debug, Clone, Args)]
-pub struct Issue {
-    /// The certificate request, PEM or DER
-    #[arg(value_name = "REQUEST", required_unless_present = "new_key", conflicts_with = "new_key")]
-    pub request: Option<PathBuf>,
-    /// Make a key here instead, into this new file
-    #[arg(long, value_name = "FILE")]
-    pub new_key: Option<PathBuf>,
-    /// What kind of key to make: rsa-2048, rsa-3072, rsa-4096, p256 or p384; the authority's own kind if not told
-    #[arg(long, value_name = "KIND", requires = "new_key")]
-    pub key: Option<KeySpec>,
-    /// What the certificate is for
-    #[arg(long, value_enum)]
-    pub profile: PurposeName,
-    /// The authority's directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// The member that a sign certificate must name, INSTANCE/CLASS/CODE; the server's owner if not told
-    #[arg(long)]
-    pub member: Option<MemberId>,
-    /// The security server it is used on, INSTANCE/CLASS/CODE/SERVER
-    #[arg(long, value_parser = server_id)]
-    pub server: Option<ServerId>,
-    /// The organisation's name, for the subject
-    #[arg(long)]
-    pub organization: Option<String>,
-    /// The country, for the subject
-    #[arg(long)]
-    pub country: Option<String>,
-    /// The name, for the subject of ocsp, tsa and tls certificates
-    #[arg(long)]
-    pub name: Option<String>,
-    /// A host name or address; the first is the server's in the subject of auth certificates
-    #[arg(long = "host", value_name = "HOST")]
-    pub hosts: Vec<String>,
-    /// Write the subject anew, whatever the request says
-    #[arg(long)]
-    pub rewrite: bool,
-    /// How long it lasts, such as "90 d"; what the policy says if not told
-    #[arg(long)]
-    pub lasts: Option<Span>,
-    /// Where the certificate goes; to standard output if not told
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-fn server_id(text: &str) -> Result<ServerId, String> {
-    ServerId::from_path(text).map_err(|e| e.to_string())
 }
 
 /// Arguments of `ca revoke`.
@@ -137,9 +116,9 @@ pub struct Revoke {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
-    /// The authority's directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
+    /// Which authority
+    #[command(flatten)]
+    pub place: Place,
 }
 
 fn moment(text: &str) -> Result<UnixTime, String> {
@@ -176,52 +155,48 @@ pub struct Show {
 /// Arguments of `ca crl`.
 #[derive(Debug, Clone, Args)]
 pub struct Crl {
-    /// The authority's directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// How long it holds
-    #[arg(long, default_value = "7 d")]
-    pub lasts: Span,
+    /// How long it holds, such as "7 d"; what the policy says if not told
+    #[arg(long)]
+    pub lasts: Option<Span>,
+    /// Write DER, as web servers offer it, and not PEM
+    #[arg(long)]
+    pub der: bool,
     /// Where it goes; to standard output if not told
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Which authority
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Arguments of `ca renew-responder`.
 #[derive(Debug, Clone, Args)]
 pub struct RenewResponder {
-    /// The authority's directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
+    /// Which authority
+    #[command(flatten)]
+    pub place: Place,
 }
 
 pub(super) fn init(arguments: &Init, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let key = possible(arguments.key, streams);
-    let mut policy = Policy::new(arguments.name.clone(), key);
-    policy.organization.clone_from(&arguments.organization);
-    policy.country.clone_from(&arguments.country);
-    let profile = naming::profile_by_name(&arguments.naming).ok_or_else(|| {
-        let known: Vec<&str> = naming::PROFILES.into_iter().map(naming::short_name).collect();
-        Failure::new(Exit::Usage, format!("no way to name members is called {:?}", arguments.naming))
-            .hint(format!("one of {}", known.join(", ")))
-    })?;
-    naming::short_name(profile).clone_into(&mut policy.naming);
-    policy.ocsp_urls.clone_from(&arguments.ocsp_urls);
+    let mut policy = arguments.policy()?;
+    policy.key = possible(policy.key, streams);
+    let is_silent = policy.ocsp_urls.is_empty();
+    let doing = format!("cannot make an authority in {}", arguments.dir.display());
     let made = match &arguments.under {
-        Some(above) => Authority::open(above)
+        Some(above) => Authority::open_within(above, arguments.wait.0)
             .and_then(|mut parent| Authority::create_below(&arguments.dir, policy, &mut parent, now)),
         None => Authority::create(&arguments.dir, policy, now),
     };
-    let authority = made.map_err(|e| failure("cannot make an authority", &e))?;
+    let authority = made.map_err(|e| failure(&doing, &e))?;
     let certificate = authority.certificate();
     streams.talk(format!(
         "made {} with a {} key, good until {}; policy in {}",
         certificate.subject_text(),
         certificate.public_key().kind(),
         certificate.not_after(),
-        arguments.dir.join("ca.toml").display()
+        arguments.dir.join(ca::POLICY_FILE).display()
     ));
-    if arguments.ocsp_urls.is_empty() {
+    if is_silent {
         streams.talk("certificates will not say where their status is told; set `ocsp_urls` in the policy");
     }
     Ok(Exit::Done)
@@ -238,118 +213,33 @@ pub(super) fn possible(asked: KeySpec, streams: &mut Streams<'_>) -> KeySpec {
     key
 }
 
-pub(super) fn issue(arguments: &Issue, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let mut authority = open(&arguments.dir)?;
-    let purpose = Purpose::from(arguments.profile);
-    let profile = authority.policy().profile().map_err(|e| failure("cannot issue", &e))?;
-    let mut names: Vec<AltName> = arguments.hosts.iter().flat_map(|host| host.parse::<AltName>()).collect();
-    let (spki, asked, key) = match (&arguments.request, &arguments.new_key) {
-        (Some(path), _) => {
-            let bytes = std::fs::read(path).map_err(|e| disk("read", path, &e))?;
-            let request = Request::read(&bytes).map_err(|e| {
-                Failure::new(Exit::NotWell, format!("{}: {e}", path.display()))
-                    .hint("make the request anew where its key is; what is between must not change it")
-            })?;
-            if names.is_empty() {
-                names.extend_from_slice(request.names());
-            }
-            (request.spki().to_vec(), Some(request.subject().clone()), None)
-        }
-        (None, _) => {
-            let spec = possible(arguments.key.unwrap_or(authority.policy().key), streams);
-            let key = PrivateKey::generate(spec).map_err(|e| failure("cannot make a key", &e.into()))?;
-            (key.signing().spki().to_vec(), None, Some(key))
-        }
-    };
-    let member = (purpose == Purpose::Sign).then(|| member_of(arguments)).transpose()?;
-    let subject = match asked.filter(|subject| !subject.is_empty() && !arguments.rewrite) {
-        Some(subject) => subject,
-        None => written_subject(arguments, profile, purpose, member.as_ref())?,
-    };
-    if let (Some(key), Some(path)) = (&key, &arguments.new_key) {
-        key.save(path).map_err(|e| failure("cannot keep the key", &e.into()))?;
-    }
-    let order = Order { purpose, spki, subject, names, member, lasts: arguments.lasts.map(|span| span.0) };
-    let issued = authority.issue(&order, now);
-    if let (Err(_), Some(path)) = (&issued, &arguments.new_key) {
-        // a key without a certificate is of no use, and would be in the way next time
-        let _ = std::fs::remove_file(path);
-    }
-    let certificate = issued.map_err(|e| failure("cannot issue", &e))?;
-    let text = pem::encode(pem::CERTIFICATE, certificate.der());
-    put(arguments.out.as_deref(), text.as_bytes(), streams)?;
-    streams.talk(format!(
-        "issued {} for {}: {}, good until {}",
-        certificate.serial_text(),
-        purpose.name(),
-        order.subject,
-        certificate.not_after()
-    ));
-    Ok(Exit::Done)
-}
-
-fn member_of(arguments: &Issue) -> Result<MemberId, Failure> {
-    let owner = arguments.server.as_ref().map(|server| &server.owner);
-    arguments.member.as_ref().or(owner).cloned().ok_or_else(|| {
-        Failure::new(Exit::Usage, "a sign certificate speaks for a member, and none is named")
-            .hint("add --member INSTANCE/CLASS/CODE, or --server for its owner")
-    })
-}
-
-fn written_subject(
-    arguments: &Issue,
-    profile: saatkond_proto::trust::profile::Profile,
-    purpose: Purpose,
-    member: Option<&MemberId>,
-) -> Result<Subject, Failure> {
-    let details = Details {
-        organization: arguments.organization.clone(),
-        dns: arguments.hosts.first().cloned(),
-        country: arguments.country.clone(),
-    };
-    let server = || {
-        arguments.server.as_ref().ok_or_else(|| {
-            Failure::new(Exit::Usage, "the subject is to be written here, and no server is named")
-                .hint("add --server INSTANCE/CLASS/CODE/SERVER")
-        })
-    };
-    let subject = match (purpose, member) {
-        (Purpose::Sign, Some(member)) => Subject::of_member(profile, member, server()?, &details),
-        (Purpose::Auth | Purpose::Sign, _) => Subject::of_server(profile, server()?, &details),
-        (Purpose::Ocsp | Purpose::Tsa | Purpose::Tls | Purpose::Ca, _) => {
-            let name = arguments.name.as_ref().or(arguments.hosts.first()).ok_or_else(|| {
-                Failure::new(Exit::Usage, "the subject is to be written here, and no name is given")
-                    .hint("add --name NAME")
-            })?;
-            let (country, organization) = (details.country.as_deref(), details.organization.as_deref());
-            Ok(Subject::named(country, organization, name))
-        }
-    };
-    subject.map_err(|e| {
-        Failure::new(Exit::Usage, format!("cannot write the subject: {e}"))
-            .hint("--organization NAME, --host HOST and --country CC say what is missing")
-    })
-}
-
 pub(super) fn revoke(arguments: &Revoke, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
     let serial = serial_of(&arguments.certificate)?;
+    let doing = format!("cannot revoke {serial} in {}", arguments.place.dir.display());
     let since = arguments.since.unwrap_or(now);
     if since > now {
-        return Err(Failure::new(Exit::Usage, format!("cannot revoke since {since}: that is in the future")));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{doing}: since {since} is in the future, it is {now}"),
+        )
+        .hint("revoke now, or wait"));
     }
-    let mut authority = open(&arguments.dir)?;
-    let record = authority.index().record(&serial);
-    let record = record.ok_or_else(|| failure("cannot revoke", &CaError::UnknownSerial(serial.clone())))?;
+    // others go on with their work while somebody is asked
+    let index = Index::open(&arguments.place.dir).map_err(|e| failure(&doing, &e.into()))?;
+    let record = index.record(&serial);
+    let record = record.ok_or_else(|| failure(&doing, &CaError::UnknownSerial(serial.clone())))?;
     let question =
         format!("revoke {serial} ({}, {}) since {since} for ever", record.purpose.name(), record.subject);
     streams.agreed(&question, arguments.yes)?;
-    authority.revoke(&serial, arguments.reason, since, now).map_err(|e| failure("cannot revoke", &e))?;
+    let mut authority = arguments.place.open(&doing)?;
+    authority.revoke(&serial, arguments.reason, since, now).map_err(|e| failure(&doing, &e))?;
     streams.talk(format!("revoked {serial}; the OCSP responder says so from now on"));
     Ok(Exit::Done)
 }
 
 pub(super) fn list(arguments: &List, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let index = Index::open(&arguments.dir).map_err(|e| failure("cannot list", &e.into()))?;
+    let doing = format!("cannot list what {} issued", arguments.dir.display());
+    let index = Index::open(&arguments.dir).map_err(|e| failure(&doing, &e.into()))?;
     let until = arguments.ending_within.map(|span| now.plus(span.0));
     let records: Vec<&Record> = index
         .records()
@@ -398,21 +288,27 @@ fn record_json(record: &Record, now: UnixTime) -> Value {
     })
 }
 
+/// The same with the certificate.
+pub(super) fn whole_json(record: &Record, now: UnixTime) -> Value {
+    let mut value = record_json(record, now);
+    let text = record.certificate.as_deref().map(|der| pem::encode(pem::CERTIFICATE, der));
+    if let Value::Object(members) = &mut value {
+        members.insert("certificate".to_owned(), text.map_or(Value::Null, Value::String));
+    }
+    value
+}
+
 pub(super) fn show(arguments: &Show, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
     let serial = serial_of(&arguments.certificate)?;
-    let index = Index::open(&arguments.dir).map_err(|e| failure("cannot show", &e.into()))?;
-    let record = index
-        .record(&serial)
-        .ok_or_else(|| failure("cannot show", &CaError::UnknownSerial(serial.clone())))?;
-    let text = record.certificate.as_deref().map(|der| pem::encode(pem::CERTIFICATE, der));
+    let doing = format!("cannot show {serial} of {}", arguments.dir.display());
+    let index = Index::open(&arguments.dir).map_err(|e| failure(&doing, &e.into()))?;
+    let record =
+        index.record(&serial).ok_or_else(|| failure(&doing, &CaError::UnknownSerial(serial.clone())))?;
     if arguments.json {
-        let mut value = record_json(record, now);
-        if let Value::Object(members) = &mut value {
-            members.insert("certificate".to_owned(), text.map_or(Value::Null, Value::String));
-        }
-        streams.data(format!("{value:#}"));
+        streams.data(format!("{:#}", whole_json(record, now)));
         return Ok(Exit::Done);
     }
+    let text = record.certificate.as_deref().map(|der| pem::encode(pem::CERTIFICATE, der));
     let mut rows = vec![
         vec!["serial".to_owned(), record.serial.clone()],
         vec!["for".to_owned(), record.purpose.name().to_owned()],
@@ -431,10 +327,12 @@ pub(super) fn show(arguments: &Show, streams: &mut Streams<'_>, now: UnixTime) -
 }
 
 pub(super) fn crl(arguments: &Crl, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let mut authority = open(&arguments.dir)?;
-    let list =
-        authority.revocation_list(now, arguments.lasts.0).map_err(|e| failure("cannot sign the list", &e))?;
-    put(arguments.out.as_deref(), pem::encode(pem::CRL, &list).as_bytes(), streams)?;
+    let doing = format!("cannot sign the revocation list of {}", arguments.place.dir.display());
+    let mut authority = arguments.place.open(&doing)?;
+    let lasts = arguments.lasts.unwrap_or(authority.policy().lasting.crl);
+    let list = authority.revocation_list(now, lasts.0).map_err(|e| failure(&doing, &e))?;
+    let bytes = if arguments.der { list } else { pem::encode(pem::CRL, &list).into_bytes() };
+    put(arguments.out.as_deref(), &bytes, streams)?;
     Ok(Exit::Done)
 }
 
@@ -443,22 +341,18 @@ pub(super) fn renew_responder(
     streams: &mut Streams<'_>,
     now: UnixTime,
 ) -> Result<Exit, Failure> {
-    let certificate = open(&arguments.dir)?
-        .renew_responder(now)
-        .map_err(|e| failure("cannot renew the responder's certificate", &e))?;
+    let doing = format!("cannot renew the OCSP responder of {}", arguments.place.dir.display());
+    let certificate = arguments.place.open(&doing)?.renew_responder(now).map_err(|e| failure(&doing, &e))?;
     streams.talk(format!("the OCSP responder signs until {}", certificate.not_after()));
     Ok(Exit::Done)
 }
 
-fn open(directory: &Path) -> Result<Authority, Failure> {
-    Authority::open(directory).map_err(|e| failure("cannot open the authority", &e))
-}
-
 /// The serial that a person means: its digits, or the certificate in a file.
-fn serial_of(text: &str) -> Result<String, Failure> {
+pub(super) fn serial_of(text: &str) -> Result<String, Failure> {
     let path = Path::new(text);
     if path.is_file() {
-        let certificates = ca::read_certificates(path).map_err(|e| failure("cannot read", &e))?;
+        let certificates =
+            ca::read_certificates(path).map_err(|e| failure("cannot tell which certificate is meant", &e))?;
         return Ok(certificates.first().map(|c| Certificate::serial_text(c)).unwrap_or_default());
     }
     let serial = ca::normal_serial(text);
@@ -481,36 +375,15 @@ pub(super) fn put(path: Option<&Path>, bytes: &[u8], streams: &mut Streams<'_>) 
 }
 
 pub(super) fn disk(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Disk, format!("cannot {what} {}: {error}", path.display()))
-}
-
-/// What went wrong, how to end and what to do about it.
-pub(super) fn failure(doing: &str, error: &CaError) -> Failure {
-    let text = format!("{doing}: {}", chain(error));
-    match error {
-        CaError::Exists(_) => Failure::new(Exit::NotAllowed, text)
-            .hint("an authority is never overwritten; name another directory"),
-        CaError::Lint(_) => Failure::new(Exit::NotWell, text)
-            .hint("nothing was signed; --rewrite writes the subject anew from --server and --organization"),
-        CaError::UnknownSerial(_) => Failure::new(Exit::NotWell, text).hint("`ca list` shows what there is"),
-        CaError::AlreadyRevoked { .. } => {
-            Failure::new(Exit::NotWell, text).hint("a revocation is not taken back; issue a new certificate")
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    let text = format!("cannot {what} {}: {error}", path.display());
+    match error.kind() {
+        NotFound => {
+            Failure::new(Exit::Disk, text).hint("look whether the name is right; paths begin where you are")
         }
-        CaError::Index(IndexError::Locked(_)) => Failure::new(Exit::Unavailable, text)
-            .hint("another command is at work on this authority; wait for it"),
-        CaError::Key(KeyError::NoRsaHere) if !rsa_is_possible() => {
-            Failure::new(Exit::Unavailable, text).hint("make a p256 or p384 key, or the request elsewhere")
+        PermissionDenied => {
+            Failure::new(Exit::NotAllowed, text).hint("do it as the user who owns it, or name another place")
         }
-        CaError::Naming(_) => Failure::new(Exit::Usage, text),
-        CaError::Policy(_) | CaError::NoCertificate { .. } => {
-            Failure::new(Exit::Configuration, text).hint("an authority's directory is made by `ca init DIR`")
-        }
-        CaError::File { source, .. } | CaError::Index(IndexError::File { source, .. })
-            if source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Failure::new(Exit::Configuration, text)
-                .hint("--dir names the authority's directory; `ca init DIR` makes one")
-        }
-        _ => Failure::new(Exit::Disk, text),
+        _ => Failure::new(Exit::Disk, text).hint("look after the disk, then do the same again"),
     }
 }

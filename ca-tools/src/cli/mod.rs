@@ -3,7 +3,9 @@
 //! Data goes to one stream, talk to the other; `--json` on whatever shows something. Exit codes are [`Exit`]'s.
 
 mod authority;
+mod failure;
 mod instance;
+mod issue;
 pub mod table;
 
 use crate::exit::{Exit, Failure, Streams};
@@ -13,8 +15,9 @@ use clap::{Args, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-pub use authority::{Crl, Init, Issue, List, PurposeName, RenewResponder, Revoke, Show};
+pub use authority::{Crl, Init, List, Place, RenewResponder, Revoke, Show};
 pub use instance::{Anchor, Apply, InitInstance, InstanceCommand, ShowInstance, Sign};
+pub use issue::{Issue, PurposeName, Renew};
 
 /// What those run whom everyone trusts.
 #[derive(Debug, Clone, Subcommand)]
@@ -23,6 +26,8 @@ pub enum CaCommand {
     Init(Init),
     /// Issue a certificate for a request, or for a key made here
     Issue(Box<Issue>),
+    /// Issue a certificate anew, for the same key or another one; the earlier one stays good
+    Renew(Box<Renew>),
     /// Revoke a certificate
     Revoke(Revoke),
     /// List every serial used and what became of it
@@ -58,7 +63,8 @@ pub async fn run(command: CaCommand, streams: &mut Streams<'_>) -> Result<Exit, 
     let clock = Clock::system();
     match command {
         CaCommand::Init(arguments) => authority::init(&arguments, streams, clock.now()),
-        CaCommand::Issue(arguments) => authority::issue(&arguments, streams, clock.now()),
+        CaCommand::Issue(arguments) => issue::issue(&arguments, streams, clock.now()),
+        CaCommand::Renew(arguments) => issue::renew(&arguments, streams, clock.now()),
         CaCommand::Revoke(arguments) => authority::revoke(&arguments, streams, clock.now()),
         CaCommand::List(arguments) => authority::list(&arguments, streams, clock.now()),
         CaCommand::Show(arguments) => authority::show(&arguments, streams, clock.now()),

@@ -34,6 +34,10 @@ pub(super) struct Ocsp {
     /// How long answers may be kept; the instance's `ocsp_freshness` bounds it too. Default: `8 h`.
     #[serde(default = "eight_hours")]
     pub(super) next_update: Span,
+    /// How long a signed answer is given again to who asks the same without a nonce, while the status is still the same;
+    /// so old it may be when it comes. `0 s` signs every answer anew. Default: `30 s`.
+    #[serde(default = "half_a_minute")]
+    pub(super) remember: Span,
 }
 
 /// The time-stamping authority.
@@ -87,6 +91,14 @@ pub(super) fn read(path: &Path) -> Result<File, ServeError> {
     if file.ocsp.as_ref().is_some_and(|ocsp| ocsp.authorities.is_empty() || ocsp.next_update.0.is_zero()) {
         return Err(wrong("ocsp needs at least one of authorities, and a next_update above 0".to_owned()));
     }
+    if let Some(ocsp) = &file.ocsp
+        && ocsp.remember >= ocsp.next_update
+    {
+        let (remember, next_update) = (ocsp.remember, ocsp.next_update);
+        return Err(wrong(format!(
+            "ocsp.remember is {remember}, expected less than next_update, {next_update}"
+        )));
+    }
     Ok(file)
 }
 
@@ -100,6 +112,10 @@ fn tsa_path() -> String {
 
 fn default_policy() -> String {
     DEFAULT_POLICY.to_owned()
+}
+
+const fn half_a_minute() -> Span {
+    Span(std::time::Duration::from_secs(30))
 }
 
 const fn eight_hours() -> Span {

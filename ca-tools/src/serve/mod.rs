@@ -14,7 +14,7 @@ mod conf;
 mod route;
 
 use crate::globalconf::{PublishError, Publisher};
-use crate::ocsp::{Responder, ResponderError};
+use crate::ocsp::{Pace, Responder, ResponderError};
 use crate::tsa::{Stamper, StamperError};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use saatkond_proto::time::UnixTime;
@@ -116,7 +116,8 @@ impl Services {
         let ocsp = match &file.ocsp {
             Some(entry) => {
                 let directories: Vec<PathBuf> = entry.authorities.iter().map(|d| base.join(d)).collect();
-                Some((entry.path.clone(), Responder::open(&directories, entry.next_update.0)?))
+                let pace = Pace { next_update: entry.next_update.0, remember: entry.remember.0 };
+                Some((entry.path.clone(), Responder::open(&directories, pace)?))
             }
             None => None,
         };

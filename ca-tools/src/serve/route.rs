@@ -127,7 +127,7 @@ impl Services {
                 if let Some(error) = trouble {
                     tracing::error!(error = crate::globalconf::chain(&error), "OCSP request refused");
                 }
-                Said::Good("application/ocsp-response", Bytes::from(response))
+                Said::Good("application/ocsp-response", response)
             }
             Asked::Stamp(request) => {
                 let Some((_, stamper)) = &self.0.tsa else { return absent() };

@@ -1,48 +1,11 @@
 //! The commands, as people type them.
 
-use crate::support::{Directory, http, text};
-use clap::Parser;
-use saatkond_ca::cli::{self, CaCommand};
-use saatkond_ca::exit::{Exit, Streams};
+use crate::support::{Directory, done, fails, http, text};
+use saatkond_ca::exit::Exit;
 use saatkond_ca::request::Request;
 use saatkond_proto::globalconf::Anchor;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    command: CaCommand,
-}
-
-/// What a command said and how it ended.
-struct Said {
-    exit: Exit,
-    out: String,
-    talk: String,
-}
-
-async fn ca(arguments: &[&str]) -> Said {
-    let parsed = Arguments::try_parse_from(std::iter::once(&"ca").chain(arguments)).unwrap();
-    let (mut out, mut talk) = (Vec::new(), Vec::new());
-    let exit = cli::main(parsed.command, &mut Streams::new(&mut out, &mut talk)).await;
-    Said { exit, out: String::from_utf8(out).unwrap(), talk: String::from_utf8(talk).unwrap() }
-}
-
-/// As [`ca`], for commands that must succeed.
-async fn done(arguments: &[&str]) -> Said {
-    let said = ca(arguments).await;
-    assert_eq!(said.exit, Exit::Done, "{arguments:?}: {}", said.talk);
-    said
-}
-
-/// As [`ca`], for commands that must fail: one error, and a hint on its own line.
-async fn fails(exit: Exit, arguments: &[&str]) -> String {
-    let said = ca(arguments).await;
-    assert_eq!(said.exit, exit, "{arguments:?}: {}", said.talk);
-    assert!(said.out.is_empty() && said.talk.starts_with("error: "), "{}", said.talk);
-    said.talk
-}
 
 /// A request for a sign certificate of DEV/GOV/M2, made elsewhere.
 fn request(directory: &Directory) -> std::path::PathBuf {

@@ -8,5 +8,6 @@
 mod authority;
 mod cli;
 mod continuity;
+mod lifetime;
 mod services;
 mod support;

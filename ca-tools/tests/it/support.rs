@@ -1,5 +1,8 @@
-//! What these tests share: directories that go away, openssl as the other side.
+//! What these tests share: directories that go away, commands as people type them, openssl as the other side.
 
+use clap::Parser;
+use saatkond_ca::cli::{self, CaCommand};
+use saatkond_ca::exit::{Exit, Streams};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +33,42 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: CaCommand,
+}
+
+/// What a command said and how it ended.
+pub(crate) struct Said {
+    pub(crate) exit: Exit,
+    pub(crate) out: String,
+    pub(crate) talk: String,
+}
+
+pub(crate) async fn ca(arguments: &[&str]) -> Said {
+    let parsed = Arguments::try_parse_from(std::iter::once(&"ca").chain(arguments)).unwrap();
+    let (mut out, mut talk) = (Vec::new(), Vec::new());
+    let exit = cli::main(parsed.command, &mut Streams::new(&mut out, &mut talk)).await;
+    Said { exit, out: String::from_utf8(out).unwrap(), talk: String::from_utf8(talk).unwrap() }
+}
+
+/// As [`ca`], for commands that must succeed.
+pub(crate) async fn done(arguments: &[&str]) -> Said {
+    let said = ca(arguments).await;
+    assert_eq!(said.exit, Exit::Done, "{arguments:?}: {}", said.talk);
+    said
+}
+
+/// As [`ca`], for commands that must fail: one error, and a hint on its own line.
+pub(crate) async fn fails(exit: Exit, arguments: &[&str]) -> String {
+    let said = ca(arguments).await;
+    assert_eq!(said.exit, exit, "{arguments:?}: {}", said.talk);
+    assert!(said.out.is_empty() && said.talk.starts_with("error: "), "{}", said.talk);
+    assert_eq!(said.talk.matches("\n hint: ").count(), 1, "{}", said.talk);
+    said.talk
 }
 
 /// Whether what a test needs is there; without it the test says that it skips, or fails under `SAATKOND_REQUIRE=all`.

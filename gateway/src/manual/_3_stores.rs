@@ -53,6 +53,7 @@
 //! | store | what it is | trusted | its reader could | its writer could |
 //! |---|---|---|---|---|
 //! | `ca.key.pem` | the authority's key | yes | be the authority: issue certificates to anybody. It is needed to issue and to revoke, not to answer OCSP: keep it off the network | the same |
+//! | `ocsp.next.key.pem` | the same, for the moment in which the responder's certificate is replaced | yes | the same as of `ocsp.key.pem` | the same |
 //! | `ca.toml`, `ca.cert.pem` | the authority's policy and certificate | yes | nothing | change what certificates will say |
 //! | `index.jsonl` | every serial and what became of it | yes | learn who has certificates | un-revoke |
 //! | `ocsp.key.pem` | what the OCSP responder signs with | yes | call revoked certificates good, for as long as its certificate lasts: nobody can revoke that one | the same |

@@ -5,7 +5,7 @@ use super::source::{Field, Item, items};
 use std::collections::BTreeSet;
 
 /// Texts that have a form of their own: what each is, and its pattern. `\s` is allowed where the program trims.
-const TEXTS: [(&str, &str, &str); 10] = [
+const TEXTS: [(&str, &str, &str); 11] = [
     ("span", "A length of time: a whole number and ms, s, min, h or d.", r"^\s*[0-9]+\s*(ms|s|min|h|d)\s*$"),
     ("longSpan", "A length of time: a whole number and s, min, h or d.", r"^\s*[0-9]+\s*(s|min|h|d)\s*$"),
     (
@@ -23,6 +23,7 @@ const TEXTS: [(&str, &str, &str); 10] = [
         "A version as gateways tell theirs, or off.",
         r"^(off|[0-9]+\.[0-9]+\.[0-9]+(-[^+]+)?(\+.*)?)$",
     ),
+    ("keyKind", "A kind of key; letters may be capital.", r"^([Rr][Ss][Aa]-(2048|3072|4096)|[Pp](256|384))$"),
     ("memberId", "INSTANCE/CLASS/CODE, each part percent-encoded.", r"^[^/]+/[^/]+/[^/]+$"),
     (
         "clientId",
@@ -34,11 +35,12 @@ const TEXTS: [(&str, &str, &str); 10] = [
     ("url", "http:// or https://, with a host.", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/@?#]+([/?][^#@]*)?$"),
 ];
 
-/// The schema of the file that `sources` read with the struct `File`.
+/// The schema of the file that `sources` read with the struct `File`, or with the first one there is.
 pub(crate) fn schema(title: &str, about: &str, sources: &[&str]) -> Json {
     let items: Vec<Item> = sources.iter().flat_map(|source| items(source)).collect();
     let mut form = Form { items: &items, used: BTreeSet::new() };
-    let whole = items.iter().find(|item| item.name == "File").expect("the struct of the whole file");
+    let whole = items.iter().find(|item| item.name == "File").or(items.first());
+    let whole = whole.expect("the struct of the whole file");
     let written = form.table(whole, object([("title", title.into()), ("description", about.into())]));
     // what the root names may name others: until nothing new comes
     let mut texts = Vec::new();
@@ -140,6 +142,7 @@ impl Form<'_> {
             ("u64", Some("bytes")) => self.named("bytes"),
             ("Span", None) => self.named("longSpan"),
             ("Door", None) => self.named("door"),
+            ("KeySpec", None) => self.named("keyKind"),
             ("Oldest", None) => self.named("oldest"),
             ("ClientId", Some("id")) => self.named("clientId"),
             ("ServerId", Some("ids")) => self.named("serverId"),

@@ -20,7 +20,7 @@ struct File {
     sources: &'static [&'static str],
 }
 
-const FILES: [File; 5] = [
+const FILES: [File; 6] = [
     File {
         name: "gateway.toml",
         about: "How one gateway runs.",
@@ -38,6 +38,11 @@ const FILES: [File; 5] = [
         name: "keys.toml",
         about: "The keys of one gateway.",
         sources: &[include_str!("../../../gateway/src/keys/index.rs")],
+    },
+    File {
+        name: "ca.toml",
+        about: "What a certification authority is and how it issues.",
+        sources: &[include_str!("../../../ca-tools/src/policy.rs")],
     },
     File {
         name: "serve.toml",

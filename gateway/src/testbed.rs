@@ -96,6 +96,9 @@ pub(crate) fn server() -> ServerId {
     ServerId { owner: member(), code: "TAX".to_owned() }
 }
 
+/// The first day of every certificate that says nothing else.
+const START: (i32, u8, u8) = (2025, 1, 1);
+
 fn params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
@@ -121,16 +124,21 @@ impl Bed {
             pair,
         };
         let issuer = Issuer::new(of_ca, copy);
-        let auth = issue(&issuer, "TAX", For::Authentication);
-        let sign = issue(&issuer, "M1", For::Signing);
-        let tsa = issue(&issuer, "Test TSA", For::Timestamps);
+        let auth = issue(&issuer, "TAX", For::Authentication, START);
+        let sign = issue(&issuer, "M1", For::Signing, START);
+        let tsa = issue(&issuer, "Test TSA", For::Timestamps, START);
         let nowhere = || "http://127.0.0.1:1/".to_owned();
         Self { ca, issuer, auth, sign, tsa, tsa_url: nowhere(), ocsp_url: nowhere() }
     }
 
     /// Issues one more certificate.
     pub(crate) fn issue(&self, common_name: &str, purpose: For) -> Holder {
-        issue(&self.issuer, common_name, purpose)
+        issue(&self.issuer, common_name, purpose, START)
+    }
+
+    /// As [`Bed::issue`], valid from another day.
+    pub(crate) fn issue_since(&self, common_name: &str, purpose: For, since: (i32, u8, u8)) -> Holder {
+        issue(&self.issuer, common_name, purpose, since)
     }
 
     /// What all see. The server is registered with the certificate of `auth`.
@@ -257,9 +265,10 @@ pub(crate) fn write_key(dir: &Path, name: &str, holder: &Holder) {
     fs::write(dir.join(format!("{name}.cert.pem")), &holder.pem).unwrap();
 }
 
-fn issue(issuer: &Issuer<'static, KeyPair>, common_name: &str, purpose: For) -> Holder {
+fn issue(issuer: &Issuer<'static, KeyPair>, common_name: &str, purpose: For, since: (i32, u8, u8)) -> Holder {
     let pair = KeyPair::generate().unwrap();
     let mut of = params(common_name);
+    of.not_before = rcgen::date_time_ymd(since.0, since.1, since.2);
     match purpose {
         For::Authentication => {
             of.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -354,4 +363,16 @@ impl Land {
 /// A `server.toml` with one client.
 pub(crate) fn server_file(subsystem: &str) -> String {
     format!("version = 1\n[[client]]\nid = \"DEV/GOV/M1/{subsystem}\"\nconnection = \"http\"\n")
+}
+
+//------------ the other side -----------------------------------------------------
+
+/// What openssl says with these words, and whether it succeeded; `None` where there is no openssl and none is required.
+pub(crate) fn openssl(words: &[&str]) -> Option<(bool, String)> {
+    let Ok(output) = std::process::Command::new("openssl").args(words).output() else {
+        assert!(std::env::var("SAATKOND_REQUIRE").is_err(), "openssl is required and not here");
+        return None;
+    };
+    let said = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }

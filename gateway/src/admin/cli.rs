@@ -1,7 +1,8 @@
-//! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`.
+//! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`, `keys`.
 
+use super::keys::arguments::Keys;
 use super::services::arguments::Services;
-use super::{messages, services};
+use super::{keys, messages, services};
 use crate::clock::Clock;
 use crate::conf::{Conf, ConfError};
 use clap::{Args, Subcommand};
@@ -34,6 +35,9 @@ pub enum Command {
     /// Look at what is offered, and change it in server.toml
     #[command(subcommand)]
     Services(Box<Services>),
+    /// Make keys, ask for certificates, take them into use and out of it
+    #[command(subcommand)]
+    Keys(Box<Keys>),
 }
 
 /// Which gateway.
@@ -303,6 +307,9 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         },
         Command::Services(command) => {
             services::run(&conf(services::config(&command))?, *command, streams).await
+        }
+        Command::Keys(command) => {
+            keys::run(conf(keys::config(&command))?, *command, &Clock::system(), streams).await
         }
     }
 }

@@ -3,10 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`authority`] | who leads which register; orders of an operator |
-//! | [`cli`] | the commands `run`, `check`, `status`, `messages` and `services` |
+//! | [`cli`] | the commands `run`, `check`, `status`, `messages`, `services` and `keys` |
 //! | [`run`] | opens, serves, drains |
 //! | [`check`] | everything that `run` would refuse |
 //! | [`health`] | the health port |
+//! | [`keys`] | makes keys, takes them into use and out of it |
 //! | [`report`] | what works here, and what runs out when |
 //! | [`sites`] | what is believed of the copies of registers; pins |
 //! | [`status`] | asks the running gateway for its report |
@@ -21,6 +22,7 @@ mod bind;
 pub mod check;
 pub mod cli;
 pub mod health;
+pub mod keys;
 mod messages;
 mod output;
 pub mod report;

@@ -12,10 +12,11 @@
 //! ```
 //!
 //! `demo = true` beside `version` marks a demonstration's keys, which serve on loopback only. A key with two certificates,
-//! as while one is being renewed, stands there twice: the first certificate that serves is used.
+//! as while one is being renewed, stands there twice: of the certificates that serve, the newest is used.
 
 use super::signing::Bench;
 use super::{Does, Kept, KeysError};
+use clap::ValueEnum;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use saatkond_proto::crypto::SigningKey;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The file's name.
-const FILE: &str = "keys.toml";
+pub(super) const FILE: &str = "keys.toml";
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -47,30 +48,44 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Key {
     /// Names the files, where they are not named below; without slashes. Default: none.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// What it is for: `auth`, `sign` or `internal-tls`. Required.
     #[serde(rename = "use")]
-    usage: Usage,
+    pub(super) usage: Usage,
     /// The private key: PKCS#8 in PEM, not encrypted, readable by its owner alone; relative to this file. Default:
     /// `name` and `.key.pem`.
-    key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
     /// Its certificates in PEM, its own first; relative to this file. Default: `name` and `.cert.pem`.
-    certificate: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
     /// Whether it may be used. Default: `true`.
     #[serde(default = "yes")]
     pub(super) active: bool,
+    /// When it was taken out of use for good, RFC 3339; such a key is not active. Default: none.
+    pub(super) retired: Option<String>,
 }
 
 /// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-enum Usage {
+pub enum Usage {
     /// This server's TLS with other gateways.
     Auth,
     /// A member's signatures.
     Sign,
     /// This server's TLS with information systems.
     InternalTls,
+}
+
+impl Usage {
+    /// The word for it, as `keys.toml` has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Sign => "sign",
+            Self::InternalTls => "internal-tls",
+        }
+    }
 }
 
 const fn yes() -> bool {
@@ -81,14 +96,36 @@ const fn yes() -> bool {
 pub(super) fn read(dir: &Path) -> Result<File, KeysError> {
     let file = dir.join(FILE);
     let text = std::fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-    let index: File = toml::from_str(&text).map_err(|e| malformed(&file, e.to_string()))?;
+    parse(dir, &text)
+}
+
+/// Reads the text of the index of `dir`.
+pub(super) fn parse(dir: &Path, text: &str) -> Result<File, KeysError> {
+    let file = dir.join(FILE);
+    let index: File = toml::from_str(text).map_err(|e| malformed(&file, e.to_string()))?;
     if index.version != 1 {
         return Err(malformed(&file, format!("version is {}, expected 1", index.version)));
     }
-    Ok(index)
+    match index.keys.iter().find(|key| key.active && key.retired.is_some()) {
+        Some(key) => {
+            let name = key.name.as_deref().unwrap_or("a key");
+            Err(malformed(&file, format!("{name} is active and retired, expected one of them")))
+        }
+        None => Ok(index),
+    }
 }
 
 impl Key {
+    /// The file of its private key.
+    pub(super) fn key_file(&self, dir: &Path) -> Result<PathBuf, KeysError> {
+        self.file(dir, self.key.as_ref(), "key.pem")
+    }
+
+    /// The file of its certificates.
+    pub(super) fn certificate_file(&self, dir: &Path) -> Result<PathBuf, KeysError> {
+        self.file(dir, self.certificate.as_ref(), "cert.pem")
+    }
+
     /// The file of a part of this key: as given, or by its name.
     fn file(&self, dir: &Path, given: Option<&PathBuf>, ending: &str) -> Result<PathBuf, KeysError> {
         match (given, &self.name) {
@@ -104,7 +141,7 @@ impl Key {
 
 /// Opens a key and its certificate: they must belong together.
 pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, KeysError> {
-    let file = key.file(dir, key.key.as_ref(), "key.pem")?;
+    let file = key.key_file(dir)?;
     refuse_exposed(&file)?;
     let pem = Zeroizing::new(std::fs::read(&file).map_err(|source| unreadable(&file, source))?);
     let private = PrivatePkcs8KeyDer::from_pem_slice(&pem)
@@ -112,7 +149,7 @@ pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, Keys
     let signing =
         SigningKey::from_pkcs8(private.secret_pkcs8_der()).map_err(|e| malformed(&file, e.to_string()))?;
 
-    let certificate_file = key.file(dir, key.certificate.as_ref(), "cert.pem")?;
+    let certificate_file = key.certificate_file(dir)?;
     let chain = certificates(&certificate_file)?;
     let first =
         chain.first().ok_or_else(|| malformed(&certificate_file, "holds no certificate".to_owned()))?;
@@ -136,7 +173,8 @@ pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, Keys
     Ok(Kept { file, certificate: Arc::new(certificate), chain, does })
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, KeysError> {
+/// All certificates of a file, the key's own first.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, KeysError> {
     let pem = std::fs::read(file).map_err(|source| unreadable(file, source))?;
     let found: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     found.map_err(|e| malformed(file, e.to_string()))

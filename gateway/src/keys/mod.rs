@@ -6,16 +6,21 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `index` | `keys.toml`, and the files it names |
+//! | [`token`] | the key directory as its operator changes it |
+//! | [`import`] | which certificates are taken |
 //! | `signing` | the threads that sign |
 //! | `operator` | the key of an operator, who orders changes of authority |
 //!
 //! Store: `keys/keys.toml` names the keys, `*.pem` hold them. Trusted: its thief signs in this organisation's name
 //! until the certificates are revoked.
 
+pub mod import;
 mod index;
 mod operator;
 mod signing;
+pub mod token;
 
+pub use index::Usage;
 pub use operator::OperatorKey;
 
 use rustls::SignatureScheme;
@@ -205,7 +210,7 @@ impl Keys {
         Ok(Self(Arc::new(Shelf { keys: keys?, demo: index.demo })))
     }
 
-    /// Chooses the authentication key: registered for `server`, valid, its whole path good by OCSP.
+    /// Chooses the authentication key: registered for `server`, valid, its whole path good by OCSP, and of such the newest.
     ///
     /// Spec: message-path §2.2 end.
     ///
@@ -219,7 +224,7 @@ impl Keys {
         at: UnixTime,
     ) -> Result<AuthKey, NoKey> {
         let mut reasons = Vec::new();
-        for kept in self.0.keys.iter() {
+        for kept in self.newest_first() {
             let Does::Authenticate(key) = &kept.does else { continue };
             match kept.as_auth(key, server, &Belief { conf, statuses, at }) {
                 Ok(auth) => return Ok(auth),
@@ -229,7 +234,8 @@ impl Keys {
         Err(NoKey::of(format!("authentication key of {server}"), reasons))
     }
 
-    /// Chooses the sign key of `member`: its certificate names the member, is valid, its whole path good by OCSP.
+    /// Chooses the sign key of `member`: its certificate names the member, is valid, its whole path good by OCSP; of such
+    /// the newest.
     ///
     /// Spec: message-path §3.1.
     ///
@@ -243,7 +249,7 @@ impl Keys {
         at: UnixTime,
     ) -> Result<Signer, NoKey> {
         let mut reasons = Vec::new();
-        for kept in self.0.keys.iter() {
+        for kept in self.newest_first() {
             let Does::Sign(bench) = &kept.does else { continue };
             match kept.as_signer(bench, member, &Belief { conf, statuses, at }) {
                 Ok(signer) => return Ok(signer),
@@ -251,6 +257,13 @@ impl Keys {
             }
         }
         Err(NoKey::of(format!("sign key of {member}"), reasons))
+    }
+
+    /// All keys, those with the newest certificates first; of equally new ones in the order of the index.
+    fn newest_first(&self) -> Vec<&Kept> {
+        let mut keys: Vec<&Kept> = self.0.keys.iter().collect();
+        keys.sort_by_key(|kept| std::cmp::Reverse(kept.certificate.not_before()));
+        keys
     }
 
     /// Signs one message of `signer`, off the async threads; together with others that wait, where that is allowed.

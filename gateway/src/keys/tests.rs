@@ -106,18 +106,35 @@ fn a_sign_certificate_must_name_the_member_and_be_for_signing() {
 }
 
 #[test]
-fn the_first_certificate_that_serves_is_taken() {
-    let (bed, dir) = (Bed::new(), TestDir::new("first"));
+fn the_newest_certificate_that_serves_is_taken() {
+    let (bed, dir) = (Bed::new(), TestDir::new("newest"));
     bed.write_keys(&dir.0);
-    // A certificate that waits to be registered stands before the one in use.
-    let waiting = bed.issue("TAX", For::Authentication);
+    // A certificate that waits to be registered is newer than the one in use, and so is one that is not asked for yet.
+    let later = (2025, 6, 1);
+    let waiting = bed.issue_since("TAX", For::Authentication, later);
+    let renewed = bed.issue_since("M1", For::Signing, later);
     write_key(&dir.0, "waiting", &waiting);
+    write_key(&dir.0, "renewed", &renewed);
     let index = fs::read_to_string(dir.0.join("keys.toml")).unwrap();
-    let key = "[[key]]\nuse = \"auth\"\nname = \"waiting\"\n";
-    fs::write(dir.0.join("keys.toml"), index.replacen("[[key]]", &format!("{key}[[key]]"), 1)).unwrap();
+    let more = "[[key]]\nuse = \"auth\"\nname = \"waiting\"\n[[key]]\nuse = \"sign\"\nname = \"renewed\"\n";
+    fs::write(dir.0.join("keys.toml"), index + more).unwrap();
     let keys = Keys::open(&dir.0, 1).unwrap();
-    let auth = keys.auth(&server(), &bed.conf(), &bed.statuses(), NOW).unwrap();
-    assert_eq!(auth.certificate, bed.auth.certificate);
+    let mut statuses = bed.statuses();
+    let auth = |conf: &GlobalConf, statuses: &Statuses| {
+        keys.auth(&server(), conf, statuses, NOW).unwrap().certificate
+    };
+    let signer = |statuses: &Statuses| {
+        keys.signer(&member(), &bed.conf(), statuses, NOW).unwrap().material.certificate.clone()
+    };
+    assert_eq!(auth(&bed.conf(), &statuses), bed.auth.certificate);
+    assert_eq!(signer(&statuses), bed.sign.certificate, "nothing is known of the newer one");
+    set(&mut statuses, &bed, &waiting.certificate, Status::Good, NOW);
+    set(&mut statuses, &bed, &renewed.certificate, Status::Good, NOW);
+    assert_eq!(auth(&bed.conf(), &statuses), bed.auth.certificate, "the newer one is not registered");
+    assert_eq!(signer(&statuses), renewed.certificate);
+    let mut shared = bed.shared();
+    shared.servers[0].register(waiting.certificate.der());
+    assert_eq!(auth(&bed.conf_of(shared), &statuses), waiting.certificate);
 }
 
 #[test]

@@ -32,6 +32,7 @@
 //! | a delegated responder whose certificate had ended before `thisUpdate` | a key that leaked after its certificate's end would be worth something |
 //! | time-stamps over SHA-1 or SHA-224, and from certificates that were not valid at the time stated | a time-stamp must outlive the argument about it |
 //! | two values for the attribute of a subject that names the member | which of them is the member? |
+//! | a self-signed certificate, imported for a key of our own | nobody else would take what it signs |
 //!
 //! An approved authority is trusted as it is listed, in X-Road as here: neither its own validity nor its extensions are
 //! looked at. What is below it is.

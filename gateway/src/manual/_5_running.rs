@@ -18,7 +18,8 @@
 //! 5. takes the stored global configuration if it still holds, else fetches it, again and again, at most 15 seconds apart;
 //! 6. serves, and runs its jobs. The log line `ready` says when a call can be made, with the addresses of all doors.
 //!
-//! A gateway never makes an identity by itself: without `keys/keys.toml` it does not start.
+//! A gateway never makes an identity by itself: without `keys/keys.toml` it does not start. `saatkond keys generate` makes
+//! one, with keys that wait for their certificates.
 //!
 //! # Health
 //!
@@ -39,6 +40,31 @@
 //! of readiness is logged: `ready`, or `no call can be made` with the reasons.
 //!
 //! `saatkond status --config gateway.toml` ends with 0 when ready, 1 when not, 69 when nobody answers.
+//!
+//! # Keys
+//!
+//! `saatkond keys` (`admin/keys/`) changes the directory `keys/` under `state`: `keys.toml`, in place, and the files beside
+//! it. One command changes it at a time, and nothing is overwritten: a name that was used once stays taken. Private keys
+//! are made there and stay there; no command shows one.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `keys list [--json]` | lists keys: what for, whether used, until when certified, and what to do next with each |
+//! | `keys generate --use auth,sign,internal-tls [--name NAME] [--key KIND]` | makes a key: RSA with 2048, 3072 or 4096 bits, P-256 or P-384 |
+//! | `keys csr NAME [--member MEMBER] [--ca NAME] [--host HOST] [--der] [--out FILE]` | writes a request; the subject is the one that the approved authority expects by its profile |
+//! | `keys import FILE [--activate]` | checks a certificate and puts it beside its key |
+//! | `keys activate sign-2` | lets a key be used |
+//! | `keys retire NAME [--destroy]` | takes it out of use; the last of its kind only when that is agreed to |
+//!
+//! An imported certificate must be of a key that is here and not retired, and not be here yet; be for what its key is for,
+//! and for that alone (nonRepudiation for `sign`); be valid now; lead to an authority that the instance approves, for
+//! signatures too if it is one; and name a member that has clients here, or the server's owner. That is what X-Road's signer
+//! checks; a self-signed certificate is refused on top of it (`keys/import.rs`). What the instance approves is read from the
+//! stored global configuration while that holds, and else fetched: without one nothing is taken but a certificate for
+//! information systems, which the instance has no say in.
+//!
+//! Several keys of one use may be active. Of those whose certificates serve at the moment (registered with the instance, if
+//! for authentication; valid; good by OCSP) the one with the newest certificate is used.
 //!
 //! # Services
 //!

@@ -51,6 +51,16 @@ pub enum ProfileError {
         /// How many values it has.
         found: usize,
     },
+    /// A value that names another server.
+    #[error("certificate subject has {attribute} {found:?}, expected {expected:?}")]
+    Server {
+        /// Its short name.
+        attribute: &'static str,
+        /// What names the server.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
     /// A value that the profile does not allow.
     #[error("certificate subject has {attribute} {found:?}, expected {expected}")]
     Value {
@@ -100,21 +110,6 @@ const CATEGORY: Attribute = Attribute { name: "businessCategory", oid: attribute
 const ORG_ID: Attribute =
     Attribute { name: "organizationIdentifier", oid: attribute::ORGANIZATION_IDENTIFIER };
 
-/// Who asks for a certificate, as subjects tell it.
-#[derive(Debug, Clone, Copy)]
-pub struct Applicant<'a> {
-    /// The server that the certificate is for.
-    pub server: &'a ServerId,
-    /// The member that will sign; the server's owner for an authentication certificate.
-    pub member: &'a MemberId,
-    /// The member's name.
-    pub organization: &'a str,
-    /// Two letters, where the profile does not fix them.
-    pub country: &'a str,
-    /// The server's DNS name.
-    pub address: &'a str,
-}
-
 impl Profile {
     /// By the Java class name that shared parameters carry; the whole name counts.
     #[must_use]
@@ -152,81 +147,30 @@ impl Profile {
         }
     }
 
-    /// The subject of a request for a sign certificate, in the order of the DER; `None` where the profile has none.
+    /// Whether the subject of an authentication certificate names this server, as far as the profile has it do so.
     ///
     /// Spec: trust-and-configuration §3.3.
-    #[must_use]
-    pub fn sign_subject(self, who: &Applicant<'_>) -> Option<Vec<(Attribute, String)>> {
-        let (member, server) = (who.member, short(who.server));
-        let (name, code) = (who.organization.to_owned(), member.code.clone());
-        let country = who.country.to_owned();
-        Some(match self {
+    ///
+    /// # Errors
+    /// [`ProfileError`] with what was expected.
+    pub fn names_server(self, cert: &Certificate, server: &ServerId) -> Result<(), ProfileError> {
+        let subject = Subject(cert.subject_name());
+        let owner = &server.owner;
+        let short = || format!("{}/{}/{}/{}", owner.instance, owner.class, owner.code, server.code);
+        match self {
             Self::Ejbca => {
-                vec![(C, member.instance.clone()), (O, member.class.clone()), (CN, code)]
+                subject.names(C, owner.instance.clone())?;
+                subject.names(CN, server.code.clone())
             }
             Self::FiVrk => {
-                vec![(C, "FI".to_owned()), (O, name), (SERIAL, finnish(who)), (CN, code)]
+                subject.names(SERIAL, format!("{}/{}/{}", owner.instance, server.code, owner.class))
             }
-            Self::Basic => vec![
-                (CN, name.clone()),
-                (O, name),
-                (CATEGORY, member.class.clone()),
-                (C, country),
-                (SERIAL, code),
-            ],
-            Self::BasicAcme => vec![
-                (C, country),
-                (O, name.clone()),
-                (CATEGORY, member.class.clone()),
-                (SERIAL, code),
-                (CN, name),
-            ],
-            Self::Fo | Self::Is => vec![
-                (C, if self == Self::Fo { "FO" } else { "IS" }.to_owned()),
-                (O, member.instance.clone()),
-                (OU, member.class.clone()),
-                (CN, code),
-                (SERIAL, server),
-            ],
-            Self::SkKlass3 => vec![(SERIAL, code), (CN, name)],
-            Self::SkEsteId => return None,
-        })
+            Self::Basic | Self::BasicAcme | Self::SkKlass3 => subject.names(SERIAL, owner.code.clone()),
+            Self::Fo => subject.names(CN, short()),
+            Self::Is => subject.names(SERIAL, short()),
+            Self::SkEsteId => Ok(()),
+        }
     }
-
-    /// The subject of a request for an authentication certificate; `None` where the profile has none.
-    ///
-    /// Spec: trust-and-configuration §3.3.
-    #[must_use]
-    pub fn auth_subject(self, who: &Applicant<'_>) -> Option<Vec<(Attribute, String)>> {
-        let owner = &who.server.owner;
-        let (name, address) = (who.organization.to_owned(), who.address.to_owned());
-        let (code, country) = (owner.code.clone(), who.country.to_owned());
-        Some(match self {
-            Self::Ejbca => vec![(C, owner.instance.clone()), (CN, who.server.code.clone())],
-            Self::FiVrk => {
-                vec![(C, "FI".to_owned()), (O, name), (SERIAL, finnish(who)), (CN, address)]
-            }
-            Self::Basic => vec![(CN, address), (SERIAL, code), (C, country), (O, name)],
-            Self::BasicAcme => vec![(C, country), (O, name), (SERIAL, code), (CN, address)],
-            Self::Fo => {
-                vec![(C, "FO".to_owned()), (O, owner.instance.clone()), (CN, short(who.server))]
-            }
-            Self::Is => vec![(C, "IS".to_owned()), (CN, address), (SERIAL, short(who.server))],
-            Self::SkKlass3 => vec![(SERIAL, code), (CN, name)],
-            Self::SkEsteId => return None,
-        })
-    }
-}
-
-/// `INSTANCE/CLASS/CODE/SERVER`, not escaped.
-fn short(server: &ServerId) -> String {
-    let owner = &server.owner;
-    format!("{}/{}/{}/{}", owner.instance, owner.class, owner.code, server.code)
-}
-
-/// `INSTANCE/SERVER/CLASS`.
-fn finnish(who: &Applicant<'_>) -> String {
-    format!("{}/{}/{}", who.member.instance, who.server.code, who.member.class)
 }
 
 /// A subject under a profile's eyes.
@@ -245,6 +189,15 @@ impl Subject<'_> {
             (Some(value), 0) => Ok(value),
             (None, _) => Err(ProfileError::Missing { attribute: attribute.name }),
             (Some(_), more) => Err(ProfileError::Ambiguous { attribute: attribute.name, found: more + 1 }),
+        }
+    }
+
+    fn names(&self, attribute: Attribute, expected: String) -> Result<(), ProfileError> {
+        let found = self.one(attribute)?;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(ProfileError::Server { attribute: attribute.name, expected, found })
         }
     }
 
@@ -315,7 +268,7 @@ const fn wrong(attribute: Attribute, expected: &'static str, found: String) -> P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trust::testing::{Draft, name, now, vectors};
+    use crate::trust::testing::{Draft, name, vectors};
 
     fn read(profile: Profile, subject: &[(Attribute, &str)]) -> Result<MemberId, ProfileError> {
         let pairs: Vec<(&[u8], &str)> = subject.iter().map(|(a, value)| (a.oid, *value)).collect();
@@ -438,28 +391,27 @@ mod tests {
     }
 
     #[test]
-    fn requested_sign_subjects_name_the_member_again() {
-        let owner = MemberId::new("DEV", "GOV", "70000001");
-        let server = ServerId { owner: owner.clone(), code: "SS1".into() };
-        let who = Applicant {
-            server: &server,
-            member: &owner,
-            organization: "Riigi Amet",
-            country: "EE",
-            address: "ss1.example",
-        };
-        for (profile, _) in CLASSES {
-            let Some(subject) = profile.sign_subject(&who) else {
-                assert_eq!(profile, Profile::SkEsteId);
-                continue;
-            };
-            let pairs: Vec<(&[u8], &str)> = subject.iter().map(|(a, v)| (a.oid, v.as_str())).collect();
-            let mut draft = Draft::signing("request");
+    fn a_server_is_named_as_each_profile_has_it() {
+        let server = ServerId { owner: MemberId::new("DEV", "GOV", "M1"), code: "SS1".into() };
+        let rows: [(Profile, Vec<(Attribute, &str)>); 8] = [
+            (Profile::Basic, vec![(CN, "ss1.example"), (SERIAL, "M1")]),
+            (Profile::BasicAcme, vec![(SERIAL, "M1")]),
+            (Profile::Ejbca, vec![(C, "DEV"), (CN, "SS1")]),
+            (Profile::FiVrk, vec![(C, "FI"), (SERIAL, "DEV/SS1/GOV"), (CN, "ss1.example")]),
+            (Profile::Fo, vec![(C, "FO"), (CN, "DEV/GOV/M1/SS1")]),
+            (Profile::Is, vec![(C, "IS"), (SERIAL, "DEV/GOV/M1/SS1")]),
+            (Profile::SkKlass3, vec![(SERIAL, "M1")]),
+            (Profile::SkEsteId, vec![(CN, "anybody")]),
+        ];
+        let other = ServerId { owner: MemberId::new("OTHER", "COM", "M2"), code: "SS2".into() };
+        for (profile, subject) in rows {
+            let pairs: Vec<(&[u8], &str)> = subject.iter().map(|(a, v)| (a.oid, *v)).collect();
+            let mut draft = Draft::signing("server");
             draft.subject = name(&pairs);
             let cert = draft.self_signed().certificate;
-            assert!(cert.is_valid_at(now()));
-            assert_eq!(profile.member_of(&cert, &owner), Ok(owner.clone()), "{profile:?}");
-            assert!(profile.auth_subject(&who).is_some());
+            assert_eq!(profile.names_server(&cert, &server), Ok(()), "{profile:?}");
+            let is_other = matches!(profile.names_server(&cert, &other), Err(ProfileError::Server { .. }));
+            assert_eq!(is_other, profile != Profile::SkEsteId, "{profile:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 //! | [`service`] | an information system that answers |
 //! | [`letter`] | a message between gateways, which a test may spoil before or after it is signed |
 //! | [`peer`] | a gateway that a test plays: as consumer's, as provider's |
+//! | [`passage`] | a call as a door of another site passes it on, which a test may spoil |
 //! | [`wire`] | HTTP/1.1 read and written by hand |
 //! | [`seen`] | what a fake was told, to be waited for |
 //! | [`one_version`] | TLS of an information system that speaks one version only |
@@ -23,6 +24,7 @@ pub mod directory;
 pub mod federation;
 pub mod letter;
 pub mod one_version;
+pub mod passage;
 pub mod peer;
 pub mod postgres;
 pub mod recorded;
@@ -36,6 +38,7 @@ pub mod wire;
 pub use caller::{Ask, Caller, Heard};
 pub use federation::{Federation, For, Holder, START};
 pub use letter::{Draft, Letter, Signer};
+pub use passage::Passage;
 pub use peer::{Asker, Door, Play, Post, Received};
 pub use seen::{Gate, Seen};
 pub use service::{Answer, Asked, Service};

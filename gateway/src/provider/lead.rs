@@ -26,12 +26,12 @@ use crate::net::task::Account;
 use crate::world::World;
 use http::{HeaderValue, Response, StatusCode, header};
 use saatkond_proto::continuity::authority::Lead;
-use saatkond_proto::continuity::note::{HOPS_MAX, Note};
+use saatkond_proto::continuity::note::{HOPS_MAX, Note, Passed};
 use saatkond_proto::continuity::once::{Again, Mark};
 use saatkond_proto::continuity::{
     Access, Policy, Register, Site, Use, access, class, header as cont, refusal,
 };
-use saatkond_proto::fault::{Code, Fault, Leaf, Origin, Retry};
+use saatkond_proto::fault::{Code, Fault, Leaf, Origin, Retry, Side};
 use saatkond_proto::limits::OCSP_AHEAD_SECS_MAX;
 use saatkond_proto::message::rest::{self, Headers};
 use saatkond_proto::transport;
@@ -126,8 +126,8 @@ impl Leave {
     }
 }
 
-/// Takes down how a request of a register came, once its bytes are in: a door's notes must hold, and the class must allow
-/// each door. `None` for a request of anything else, which no door may bring.
+/// Takes down how a request of a register came, once its bytes are in: a door's notes must hold, and each door
+/// must be one of the register's that its class allows. `None` for a request of anything else, which no door may bring.
 ///
 /// # Errors
 /// [`Fault`].
@@ -147,9 +147,8 @@ pub async fn came(
     };
     let received = kept.finish().await.map_err(message::unspooled)?;
     let notes = way.notes(gateway, world, asked, received.digest()).await?;
-    for site in notes.iter().filter_map(|note| ground.policy.site_of(&note.passed().door)) {
-        let forbidden = |error: class::Forbidden| Fault::new(Leaf::ClassForbidden, error.to_string());
-        ground.register.may(Use::Relay, site).map_err(forbidden)?;
+    for note in &notes {
+        may_bring(world, ground, note)?;
     }
     let all = LINES.iter().flat_map(|name| asked.head.headers.all(name).map(move |value| (*name, value)));
     Ok(Some(Came {
@@ -159,6 +158,19 @@ pub async fn came(
         address: asked.caller.address.to_string(),
         notes,
     }))
+}
+
+/// Whether a door may bring a call of this register: consumers find it there, and its class allows it.
+fn may_bring(world: &World, ground: &Ground<'_>, note: &Note) -> Result<(), Fault> {
+    let (Passed { door, certificate, .. }, register) = (note.passed(), ground.register);
+    if !world.conf.is_auth_cert_of(&register.id, certificate) {
+        let detail =
+            format!("{door} brings a call of register {}, which is not registered there", register.id);
+        let stranger = Fault::new(Leaf::SslAuthenticationFailed, detail);
+        return Err(stranger.under(Leaf::ServiceFailed).at(Side::Peer));
+    }
+    let forbidden = |error: class::Forbidden| Fault::new(Leaf::ClassForbidden, error.to_string());
+    ground.policy.site_of(door).map_or(Ok(()), |site| register.may(Use::Relay, site)).map_err(forbidden)
 }
 
 impl Came {

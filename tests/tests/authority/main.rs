@@ -11,9 +11,11 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `relay` | any door: a write is passed on, and comes back as home's |
+//! | `attacks` | doors that lie, calls that come again, orders that come meanwhile |
 //! | `port` | a server of which no register can be served or passed on takes no connections |
 //! | `switch` | authority passes, planned and unplanned; orders that are refused |
 
+mod attacks;
 mod port;
 mod relay;
 mod switch;

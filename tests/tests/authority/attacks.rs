@@ -34,34 +34,44 @@ fn of_home(bed: &Bed, passage: &Passage) -> Note {
     sign(passed, &bed.federation.auth("HOME"))
 }
 
-/// Lies of a door that is the embassy's, each of which spoils one thing.
-const LIES: [(&str, fn(&Bed, Passage) -> Passage); 14] = [
-    ("a note about other bytes", |_, p| p.noting(|n| n.message[0] ^= 1)),
-    ("another call under the note", |bed, p| {
+/// What a door that is the embassy's makes of a call.
+struct Lie {
+    what: &'static str,
+    spoil: fn(&Bed, Passage) -> Passage,
+}
+
+const fn lie(what: &'static str, spoil: fn(&Bed, Passage) -> Passage) -> Lie {
+    Lie { what, spoil }
+}
+
+/// Lies that each spoil one thing.
+const LIES: [Lie; 14] = [
+    lie("a note about other bytes", |_, p| p.noting(|n| n.message[0] ^= 1)),
+    lie("another call under the note", |bed, p| {
         let other = Passage::of(&bed.federation, "EMBASSY", &bed.write("other"));
         Passage { note: p.note, ..other }
     }),
-    ("a chain of another member's server", |bed, p| p.claiming(vec![der(&bed.federation, "PORT")])),
-    ("a chain that no server shows", |bed, p| {
+    lie("a chain of another member's server", |bed, p| p.claiming(vec![der(&bed.federation, "PORT")])),
+    lie("a chain that no server shows", |bed, p| {
         let stranger = bed.federation.issue(For::Authentication, |_| ());
         p.claiming(vec![stranger.certificate.der().to_vec()])
     }),
-    ("no chain", |_, p| p.claiming(Vec::new())),
-    ("a chain that the note does not name", |bed, mut p| {
+    lie("no chain", |_, p| p.claiming(Vec::new())),
+    lie("a chain that the note does not name", |bed, mut p| {
         p.chain.push(bed.federation.authority().certificate.der().to_vec());
         p
     }),
-    ("a note signed by another key", |bed, mut p| {
+    lie("a note signed by another key", |bed, mut p| {
         p.note = sign(p.note.passed().clone(), &bed.federation.auth("HOME"));
         p
     }),
-    ("a note in another door's name", |bed, p| p.noting(|n| n.door = bed.federation.id("HOME"))),
-    ("another door's note", |bed, p| Passage { note: of_home(bed, &p), ..p }),
-    ("an old note", |_, p| p.noting(|n| n.time = n.time.minus(FAR))),
-    ("a note that is ahead", |_, p| p.noting(|n| n.time = n.time.plus(FAR))),
-    ("a note that names one before it", |_, p| p.noting(|n| n.previous = Some(vec![7; 32]))),
-    ("a call that it brought itself", |bed, p| p.by(&bed.federation, "EMBASSY")),
-    ("a note before it about another call", |bed, p| {
+    lie("a note in another door's name", |bed, p| p.noting(|n| n.door = bed.federation.id("HOME"))),
+    lie("another door's note", |bed, p| Passage { note: of_home(bed, &p), ..p }),
+    lie("an old note", |_, p| p.noting(|n| n.time = n.time.minus(FAR))),
+    lie("a note that is ahead", |_, p| p.noting(|n| n.time = n.time.plus(FAR))),
+    lie("a note that names one before it", |_, p| p.noting(|n| n.previous = Some(vec![7; 32]))),
+    lie("a call that it brought itself", |bed, p| p.by(&bed.federation, "EMBASSY")),
+    lie("a note before it about another call", |bed, p| {
         let other = Passage::of(&bed.federation, "EMBASSY", &bed.write("other"));
         Passage { notes: vec![of_home(bed, &other)], ..p }
     }),
@@ -70,7 +80,7 @@ const LIES: [(&str, fn(&Bed, Passage) -> Passage); 14] = [
 #[tokio::test]
 async fn a_call_that_a_door_lies_about_is_not_executed() {
     let bed = Bed::new().await;
-    for (what, spoil) in LIES {
+    for Lie { what, spoil } in LIES {
         let letter = bed.write(what);
         let passage = Passage::of(&bed.federation, "EMBASSY", &letter);
         let told = spoil(&bed, passage).bring(&bed.federation, "HOME").await.unwrap();

@@ -1,13 +1,12 @@
-//! Looks at what the message log does in a second, how long it looks for a message, and how long it takes to open.
+//! Looks at how long the message log looks for a message, and how long it takes to open.
 //!
 //! ```text
 //! cargo build --release -p saatkond --example log
-//! target/release/examples/log write DIR [SECONDS]       records of 8 KB, by 1, 8, 32 and 128 producers
 //! target/release/examples/log find DIR [MESSAGES]       ten million small messages, and questions about them
 //! target/release/examples/log open DIR [MIB]            a tail of so many MiB after a kill
 //! ```
 //!
-//! `DIR` must lie on the disk that is meant: what a memory file system does is no figure. It is emptied before and after.
+//! What it does in a second: `tests/bench/records`. `DIR` must lie on the disk that is meant: what a memory file system does is no figure. It is emptied before and after.
 
 #![expect(clippy::print_stdout, reason = "it is looked at")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what is wrong ends it")]
@@ -32,10 +31,9 @@ fn main() {
     let dir = || PathBuf::from(words[1]).join("log-example");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match words.first() {
-        Some(&"write") => runtime.block_on(write(&dir(), Duration::from_secs(number(2, 5)))),
         Some(&"find") => runtime.block_on(find(&dir(), number(2, 10_000_000))),
         Some(&"open") => runtime.block_on(open(&dir(), number(2, 1024))),
-        _ => panic!("say write, find or open, and a directory"),
+        _ => panic!("say find or open, and a directory"),
     }
 }
 
@@ -104,72 +102,6 @@ fn percentiles(mut times: Vec<u64>) -> (u64, u64) {
 
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap()
-}
-
-/// What one sync takes on this disk: 8 KB at a time, where zeros were before.
-fn say_syncs(dir: &Path) {
-    let file = File::create(dir.join("syncs")).unwrap();
-    file.write_all_at(&vec![0; 8 << 20], 0).unwrap();
-    file.sync_all().unwrap();
-    let times = (0..1000).map(|place| {
-        let began = Instant::now();
-        file.write_all_at(&[7; 8192], place * 8192).unwrap();
-        file.sync_data().unwrap();
-        micros(began)
-    });
-    let (p50, p99) = percentiles(times.collect());
-    println!("fdatasync after 8 KB: p50 {p50} µs, p99 {p99} µs");
-}
-
-fn processor_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-async fn write(dir: &Path, span: Duration) {
-    fresh(dir);
-    say_syncs(dir);
-    let template: Arc<[u8]> = vec![b's'; 7000].into();
-    for producers in [1, 8, 32, 128] {
-        let log = MessageLog::open(&dir.join(producers.to_string()), Clock::system(), Policy::default());
-        let log = log.unwrap();
-        let next = Arc::new(AtomicU64::new(1));
-        let (began, processor) = (Instant::now(), processor_seconds());
-        let mut tasks = JoinSet::new();
-        for _ in 0..producers {
-            let (log, next, template) = (log.clone(), Arc::clone(&next), Arc::clone(&template));
-            tasks.spawn(async move {
-                let mut times = Vec::new();
-                while began.elapsed() < span {
-                    let sent = Sent::usual(next.fetch_add(1, Ordering::Relaxed), &template);
-                    let asked = Instant::now();
-                    log.record(sent).await.unwrap();
-                    times.push(micros(asked));
-                }
-                times
-            });
-        }
-        let times: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
-        let (seconds, count) = (began.elapsed().as_secs_f64(), times.len());
-        let processor = (processor_seconds() - processor) * 1e6 / count as f64;
-        let (p50, p99) = percentiles(times);
-        println!(
-            "{producers:>4} producers: {:>7.0} records/s, {processor:>5.1} µs of processor each, \
-             p50 {p50} µs, p99 {p99} µs",
-            count as f64 / seconds
-        );
-        drop(log);
-        let bytes: u64 = fs::read_dir(dir.join(producers.to_string()))
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"))
-            .map(|entry| entry.metadata().unwrap().len())
-            .sum();
-        println!("      {} bytes of log for each", bytes / count as u64);
-        fs::remove_dir_all(dir.join(producers.to_string())).unwrap();
-    }
-    fs::remove_dir_all(dir).unwrap();
 }
 
 /// Memory of this process that lies in the machine's, in KiB.

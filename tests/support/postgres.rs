@@ -69,6 +69,25 @@ impl Alone {
 }
 
 impl Database {
+    /// Makes and starts one with these settings in a directory that the caller removes; `None` where there is none.
+    #[must_use]
+    pub fn with(directory: &Path, settings: &str) -> Option<Self> {
+        std::fs::create_dir_all(directory).unwrap();
+        let database = Self::placed(&programs()?, &directory.canonicalize().unwrap(), "postgres");
+        database.make_with(settings);
+        Some(database)
+    }
+
+    /// The numbers of its processes.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        let file = std::fs::read_to_string(self.files.join("postmaster.pid")).unwrap();
+        let first: u32 = file.lines().next().unwrap().trim().parse().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        let children = children.split_whitespace().map(|number| number.parse().unwrap());
+        std::iter::once(first).chain(children).collect()
+    }
+
     /// Its connection string.
     #[must_use]
     pub fn url(&self) -> String {
@@ -103,11 +122,16 @@ impl Database {
     }
 
     fn make(&self) {
+        self.make_with(
+            "fsync = off\nwal_sender_timeout = '2s'\nmax_connections = 20\nshared_buffers = '16MB'\n",
+        );
+    }
+
+    fn make_with(&self, settings: &str) {
         self.run("initdb", &["-A", "trust", "-U", "land", "--no-sync", "-D", text(&self.files)]);
-        let lines = "listen_addresses = ''\nfsync = off\nwal_sender_timeout = '2s'\n\
-                     max_connections = 20\nshared_buffers = '16MB'\n";
+        let lines = format!("listen_addresses = ''\n{settings}");
         let file = self.files.join("postgresql.conf");
-        let written = std::fs::read_to_string(&file).unwrap() + lines;
+        let written = std::fs::read_to_string(&file).unwrap() + &lines;
         std::fs::write(&file, written).unwrap();
         self.start();
     }

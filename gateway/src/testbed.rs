@@ -4,6 +4,7 @@ use crate::Gateway;
 use crate::clock::Clock;
 use crate::conf::Conf;
 use crate::jobs::{self, Jobs};
+use crate::keys::pin::PinSource;
 use crate::keys::{Keys, Statuses};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
@@ -253,7 +254,7 @@ impl Bed {
     /// Keys, opened.
     pub(crate) fn keys(&self, dir: &Path) -> Keys {
         self.write_keys(dir);
-        Keys::open(dir, 32).unwrap()
+        Keys::open(dir, 32, &PinSource::none()).unwrap()
     }
 }
 

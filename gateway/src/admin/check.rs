@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::conf::{Conf, ServerConf};
 use crate::jobs::globalconf;
 use crate::keys::Keys;
+use crate::keys::pin::PinSource;
 use crate::messagelog::LogReader;
 use crate::net::BindError;
 use crate::world::World;
@@ -183,7 +184,7 @@ fn door(conf: &Conf, door: (&'static str, &'static str, SocketAddr), is_running:
 
 fn keys(conf: &Conf, found: &mut Vec<Finding>) -> Option<Keys> {
     let dir = conf.keys_dir();
-    let keys = match Keys::open(&dir, conf.signing.batch_max) {
+    let keys = match Keys::open(&dir, conf.signing.batch_max, &PinSource::of(conf.keys.pin())) {
         Ok(keys) => keys,
         Err(error) => {
             found.push(of_failure("keys", keys_refused(&error)));
@@ -191,6 +192,10 @@ fn keys(conf: &Conf, found: &mut Vec<Finding>) -> Option<Keys> {
         }
     };
     let certificates = count(keys.certificates().len() as u64, "certificate", "certificates");
+    let unencrypted = match keys.unencrypted() as u64 {
+        0 => String::new(),
+        some => format!("; {} not encrypted", count(some, "key is", "keys are")),
+    };
     found.push(match conf.open_to_others().filter(|_| keys.are_a_demonstration()) {
         Some((door, address)) => of_failure(
             "keys",
@@ -200,7 +205,7 @@ fn keys(conf: &Conf, found: &mut Vec<Finding>) -> Option<Keys> {
             )
             .hint("make keys of your own: whoever has this demonstration's may speak in your name"),
         ),
-        None => ok("keys", format!("{}: {certificates}", shown(&dir))),
+        None => ok("keys", format!("{}: {certificates}{unencrypted}", shown(&dir))),
     });
     if conf.listen.clients_tls.is_some() && keys.internal_tls().is_none() {
         let failure = Failure::new(Exit::Configuration, "no key of use internal-tls is kept")

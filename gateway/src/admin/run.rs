@@ -278,6 +278,13 @@ pub(super) fn keys_refused(error: &KeysError) -> Failure {
             failure(Exit::NotAllowed).hint("run this as the user to whom the keys belong")
         }
         KeysError::Unreadable { .. } | KeysError::Malformed { .. } => failure(Exit::Configuration)
-            .hint("keys/keys.toml in the state directory names each key and its certificate; nothing makes them by itself"),
+            .hint("keys/keys.toml in the state directory names each key and its certificate; `saatkond keys generate` makes keys"),
+        KeysError::NoPin { .. } => failure(Exit::NotAllowed).hint(
+            "set `keys.pin_file` in gateway.toml, hand it over as systemd's credential saatkond-pin, or run this at a terminal",
+        ),
+        KeysError::WrongPin { .. } => failure(Exit::NotAllowed).hint(
+            "nothing locks, it may be tried again; `saatkond keys encrypt` gives all keys one PIN, and wants the old one",
+        ),
+        KeysError::Unsealed => failure(Exit::OurBug).hint("nothing was changed; please report it"),
     }
 }

@@ -23,7 +23,9 @@ pub use doors::{Order, Preferred};
 pub use server::{
     AgeSource, Client, Connection, Description, Grant, LocalGroup, ServerConf, Service, ServiceKind, Subject,
 };
-pub use v1::{Beyond, Format, Grouping, Jobs, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping};
+pub use v1::{
+    Beyond, Format, Grouping, Jobs, Keys, Limits, Log, Output, Peers, Signing, Timeouts, Timestamping,
+};
 pub use version::{Oldest, Version};
 
 use saatkond_proto::globalconf::locations::Federations;
@@ -60,6 +62,8 @@ pub struct Conf {
     pub limits: Limits,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// The keys.
+    pub keys: Keys,
     /// Signing.
     pub signing: Signing,
     /// The message log.
@@ -169,6 +173,10 @@ impl Conf {
         if let Some(archives) = log.archives() {
             log.archive = beside(archives);
         }
+        let mut keys = written.keys;
+        if let Some(pin) = keys.pin() {
+            keys.pin_file = beside(pin);
+        }
         let conf = Self {
             file: file.to_owned(),
             server,
@@ -182,6 +190,7 @@ impl Conf {
             stock_peers: written.tls.stock_peers,
             limits: written.limits,
             timeouts: written.timeouts,
+            keys,
             signing: written.signing,
             log,
             timestamping: written.timestamping,

@@ -48,6 +48,9 @@ pub struct File {
     /// Time limits.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// The keys in `state`'s `keys/`.
+    #[serde(default)]
+    pub keys: Keys,
     /// Signing.
     #[serde(default)]
     pub signing: Signing,
@@ -178,6 +181,29 @@ pub struct Timeouts {
     /// How long exchanges under way may go on after SIGTERM. Default: `30 s`.
     #[serde(deserialize_with = "span")]
     pub drain: Duration,
+}
+
+/// The keys in `state`'s `keys/`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// File with the PIN that opens encrypted keys: one line, readable by its owner alone; relative to this file. `off`
+    /// takes systemd's credential `saatkond-pin`, and else asks at the terminal. Default: `off`.
+    pub pin_file: PathBuf,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { pin_file: PathBuf::from(OFF) }
+    }
+}
+
+impl Keys {
+    /// The file with the PIN; `None` where there is none.
+    #[must_use]
+    pub fn pin(&self) -> Option<&Path> {
+        (self.pin_file != Path::new(OFF)).then_some(&self.pin_file)
+    }
 }
 
 /// Signing.

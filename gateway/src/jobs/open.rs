@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::conf::{Conf, ConfError, ServerConf};
 use crate::embassy::Embassy;
 use crate::embassy::authority::AuthorityError;
+use crate::keys::pin::PinSource;
 use crate::keys::{Keys, KeysError};
 use crate::messagelog::{Bounds, LogError, MessageLog, Policy, Spool, SpoolError};
 use crate::net::{Net, random};
@@ -69,7 +70,7 @@ const PEER_CERTIFICATES_MAX: u64 = 10_000;
 /// # Errors
 /// [`OpenError`].
 pub fn open(conf: Arc<Conf>, clock: Clock) -> Result<Opened, OpenError> {
-    let keys = Keys::open(&conf.keys_dir(), conf.signing.batch_max)?;
+    let keys = Keys::open(&conf.keys_dir(), conf.signing.batch_max, &PinSource::of(conf.keys.pin()))?;
     if keys.are_a_demonstration()
         && let Some((door, address)) = conf.open_to_others()
     {

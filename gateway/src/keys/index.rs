@@ -6,7 +6,7 @@
 //! [[key]]
 //! name = "auth"
 //! use = "auth"                   # auth, sign or internal-tls
-//! key = "auth.key.pem"           # PKCS#8, readable by its owner alone; relative to keys.toml; default NAME.key.pem
+//! key = "auth.key.pem"           # PKCS#8, encrypted or not, readable by its owner alone; relative to keys.toml; default NAME.key.pem
 //! certificate = "auth.cert.pem"  # the key's own certificate first; default NAME.cert.pem
 //! active = true                  # default
 //! ```
@@ -14,10 +14,11 @@
 //! `demo = true` beside `version` marks a demonstration's keys, which serve on loopback only. A key with two certificates,
 //! as while one is being renewed, stands there twice: of the certificates that serve, the newest is used.
 
+use super::pin::{self, PinSource};
 use super::signing::Bench;
 use super::{Does, Kept, KeysError};
 use clap::ValueEnum;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use saatkond_proto::crypto::SigningKey;
 use saatkond_proto::trust::Certificate;
@@ -52,7 +53,7 @@ pub(super) struct Key {
     /// What it is for: `auth`, `sign` or `internal-tls`. Required.
     #[serde(rename = "use")]
     pub(super) usage: Usage,
-    /// The private key: PKCS#8 in PEM, not encrypted, readable by its owner alone; relative to this file. Default:
+    /// The private key: PKCS#8 in PEM, encrypted under the PIN or not, readable by its owner alone; relative to this file. Default:
     /// `name` and `.key.pem`.
     pub(super) key: Option<PathBuf>,
     /// Its certificates in PEM, its own first; relative to this file. Default: `name` and `.cert.pem`.
@@ -140,14 +141,11 @@ impl Key {
 }
 
 /// Opens a key and its certificate: they must belong together.
-pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, KeysError> {
+pub(super) fn open(dir: &Path, key: &Key, batch_max: usize, pins: &PinSource) -> Result<Kept, KeysError> {
     let file = key.key_file(dir)?;
-    refuse_exposed(&file)?;
-    let pem = Zeroizing::new(std::fs::read(&file).map_err(|source| unreadable(&file, source))?);
-    let private = PrivatePkcs8KeyDer::from_pem_slice(&pem)
-        .map_err(|e| malformed(&file, format!("not an unencrypted PKCS#8 key in PEM: {e}")))?;
-    let signing =
-        SigningKey::from_pkcs8(private.secret_pkcs8_der()).map_err(|e| malformed(&file, e.to_string()))?;
+    let is_sealed = std::fs::read(&file).is_ok_and(|text| pin::is_sealed(&Zeroizing::new(text)));
+    let private = pin::read(&file, pins)?;
+    let signing = SigningKey::from_pkcs8(&private).map_err(|e| malformed(&file, e.to_string()))?;
 
     let certificate_file = key.certificate_file(dir)?;
     let chain = certificates(&certificate_file)?;
@@ -159,18 +157,18 @@ pub(super) fn open(dir: &Path, key: &Key, batch_max: usize) -> Result<Kept, Keys
         let text = format!("its certificate is not one of the key {}", file.display());
         return Err(malformed(&certificate_file, text));
     }
-    let for_tls = |private: PrivatePkcs8KeyDer<'static>| {
-        rustls::crypto::ring::sign::any_supported_type(&PrivateKeyDer::Pkcs8(private))
-            .map_err(|e| malformed(&file, e.to_string()))
+    let for_tls = || {
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private.as_slice()));
+        rustls::crypto::ring::sign::any_supported_type(&private).map_err(|e| malformed(&file, e.to_string()))
     };
     let does = match key.usage {
-        Usage::Auth => Does::Authenticate(for_tls(private)?),
-        Usage::InternalTls => Does::InternalTls(for_tls(private)?),
+        Usage::Auth => Does::Authenticate(for_tls()?),
+        Usage::InternalTls => Does::InternalTls(for_tls()?),
         Usage::Sign => {
             Does::Sign(Bench::start(signing, batch_max).map_err(|source| unreadable(&file, source))?)
         }
     };
-    Ok(Kept { file, certificate: Arc::new(certificate), chain, does })
+    Ok(Kept { file, certificate: Arc::new(certificate), chain, does, is_sealed })
 }
 
 /// All certificates of a file, the key's own first.
@@ -232,7 +230,7 @@ mod tests {
         }
 
         fn open(&self) -> Result<(), KeysError> {
-            read(&self.0)?.keys.iter().try_for_each(|key| open(&self.0, key, 1).map(drop))
+            read(&self.0)?.keys.iter().try_for_each(|key| open(&self.0, key, 1, &PinSource::none()).map(drop))
         }
     }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `index` | `keys.toml`, and the files it names |
 //! | [`token`] | the key directory as its operator changes it |
+//! | [`pin`] | PINs, and keys encrypted under them |
 //! | [`import`] | which certificates are taken |
 //! | `signing` | the threads that sign |
 //! | `operator` | the key of an operator, who orders changes of authority |
@@ -17,12 +18,14 @@
 pub mod import;
 mod index;
 mod operator;
+pub mod pin;
 mod signing;
 pub mod token;
 
 pub use index::Usage;
 pub use operator::OperatorKey;
 
+use pin::PinSource;
 use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
@@ -72,6 +75,8 @@ struct Kept {
     /// All certificates of the file: the key's own first.
     chain: Vec<CertificateDer<'static>>,
     does: Does,
+    /// Whether its file is encrypted.
+    is_sealed: bool,
 }
 
 /// What a key does, and so in what form it is held.
@@ -109,6 +114,23 @@ pub enum KeysError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A key is encrypted, and nothing tells its PIN.
+    #[error("{} is encrypted, and there is no PIN for it", file.display())]
+    NoPin {
+        /// Which.
+        file: PathBuf,
+    },
+    /// A PIN does not open a key.
+    #[error("the PIN from {place} does not open {}", file.display())]
+    WrongPin {
+        /// Which key.
+        file: PathBuf,
+        /// From where the PIN is.
+        place: String,
+    },
+    /// A key was not encrypted.
+    #[error("a key could not be encrypted")]
+    Unsealed,
 }
 
 /// A purpose for which no key serves.
@@ -199,14 +221,15 @@ impl fmt::Debug for Signer {
 
 impl Keys {
     /// Opens `dir`: reads the index, every key and every certificate, and starts a signing thread for each sign key.
-    /// `batch_max` messages at most share one signature.
+    /// `batch_max` messages at most share one signature; encrypted keys are opened with a PIN of `pins`.
     ///
     /// # Errors
     /// [`KeysError`].
-    pub fn open(dir: &Path, batch_max: usize) -> Result<Self, KeysError> {
+    pub fn open(dir: &Path, batch_max: usize, pins: &PinSource) -> Result<Self, KeysError> {
         let index = index::read(dir)?;
         let active = index.keys.iter().filter(|key| key.active);
-        let keys: Result<Vec<Kept>, KeysError> = active.map(|key| index::open(dir, key, batch_max)).collect();
+        let keys: Result<Vec<Kept>, KeysError> =
+            active.map(|key| index::open(dir, key, batch_max, pins)).collect();
         Ok(Self(Arc::new(Shelf { keys: keys?, demo: index.demo })))
     }
 
@@ -301,6 +324,12 @@ impl Keys {
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
         let with_status = self.0.keys.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
         with_status.map(|kept| Arc::clone(&kept.certificate)).collect()
+    }
+
+    /// How many of the keys lie on disk without encryption.
+    #[must_use]
+    pub fn unencrypted(&self) -> usize {
+        self.0.keys.iter().filter(|kept| !kept.is_sealed).count()
     }
 
     /// Whether these are a demonstration's keys, which serve on loopback only.

@@ -84,7 +84,7 @@ fn an_authentication_certificate_must_be_registered_for_this_very_server() {
 fn a_sign_certificate_must_name_the_member_and_be_for_signing() {
     let (bed, dir) = (Bed::new(), TestDir::new("member"));
     bed.write_keys(&dir.0);
-    let open = || Keys::open(&dir.0, 1).unwrap();
+    let open = || Keys::open(&dir.0, 1, &PinSource::none()).unwrap();
     let mut statuses = bed.statuses();
     for (holder, expected) in [
         (bed.issue("M9", For::Signing), "belongs to DEV/GOV/M9, expected DEV/GOV/M1"),
@@ -118,7 +118,7 @@ fn the_newest_certificate_that_serves_is_taken() {
     let index = fs::read_to_string(dir.0.join("keys.toml")).unwrap();
     let more = "[[key]]\nuse = \"auth\"\nname = \"waiting\"\n[[key]]\nuse = \"sign\"\nname = \"renewed\"\n";
     fs::write(dir.0.join("keys.toml"), index + more).unwrap();
-    let keys = Keys::open(&dir.0, 1).unwrap();
+    let keys = Keys::open(&dir.0, 1, &PinSource::none()).unwrap();
     let mut statuses = bed.statuses();
     let auth = |conf: &GlobalConf, statuses: &Statuses| {
         keys.auth(&server(), conf, statuses, NOW).unwrap().certificate
@@ -148,7 +148,7 @@ fn keys_of_a_demonstration_and_for_https_are_told_apart() {
     let key =
         "[[key]]\nuse = \"internal-tls\"\nkey = \"internal.key.pem\"\ncertificate = \"internal.cert.pem\"\n";
     fs::write(dir.0.join("keys.toml"), format!("{text}{key}")).unwrap();
-    let keys = Keys::open(&dir.0, 1).unwrap();
+    let keys = Keys::open(&dir.0, 1, &PinSource::none()).unwrap();
     assert!(keys.are_a_demonstration());
     let internal = keys.internal_tls().unwrap();
     assert_eq!(internal.cert[0].as_ref(), own.certificate.der());
@@ -203,7 +203,7 @@ async fn a_signature_holds_for_its_message_alone() {
 async fn messages_that_wait_together_share_a_signature_and_each_holds_by_itself() {
     let (bed, dir) = (Bed::new(), TestDir::new("batch"));
     bed.write_keys(&dir.0);
-    let keys = Keys::open(&dir.0, 8).unwrap();
+    let keys = Keys::open(&dir.0, 8, &PinSource::none()).unwrap();
     let signer = keys.signer(&member(), &bed.conf(), &bed.statuses(), NOW).unwrap();
     let texts: Vec<String> = (0..60).map(|n| format!("message {n}")).collect();
     let mut calls = tokio::task::JoinSet::new();

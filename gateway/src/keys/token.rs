@@ -4,7 +4,8 @@
 //! used once stays taken.
 
 use super::KeysError;
-use super::index::{self, FILE, Key, Usage, malformed, refuse_exposed, unreadable};
+use super::index::{self, FILE, Key, Usage, malformed, unreadable};
+use super::pin::{self, Pin, PinSource};
 use saatkond_ca::ca::{CaError, read_certificates};
 use saatkond_ca::index::{Purpose, replace_file};
 use saatkond_ca::key::{KeyError, KeySpec, PrivateKey};
@@ -14,12 +15,14 @@ use saatkond_ca::request::{self, AltName, RequestError};
 use saatkond_proto::crypto::PublicKey;
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use zeroize::Zeroizing;
 
 /// The file that is locked while the directory is changed.
 const LOCK: &str = ".lock";
@@ -34,6 +37,8 @@ pub struct Token {
     dir: PathBuf,
     document: DocumentMut,
     entries: Vec<Entry>,
+    /// What opens encrypted keys.
+    pins: PinSource,
     /// Held while it is changed; none for who only looks.
     lock: Option<File>,
 }
@@ -124,19 +129,10 @@ impl Entry {
         self.key.exists()
     }
 
-    /// Its public half; the private key is opened only where neither a certificate nor a file tells it.
-    ///
-    /// # Errors
-    /// [`KeysError`].
-    pub fn public_key(&self) -> Result<PublicKey, KeysError> {
-        if let Some(certificate) = self.certificates()?.first() {
-            return Ok(certificate.public_key().clone());
-        }
-        let file = self.public_file();
-        if let Some(spki) = fs::read(&file).ok().and_then(|bytes| pem::der_or_pem(PUBLIC_KEY, &bytes)) {
-            return PublicKey::from_spki(&spki).map_err(|e| malformed(&file, e.to_string()));
-        }
-        Ok(open(&self.key)?.signing().public_key().clone())
+    /// Whether its private key lies there without encryption.
+    #[must_use]
+    pub fn is_unencrypted(&self) -> bool {
+        fs::read(&self.key).is_ok_and(|text| !pin::is_sealed(&Zeroizing::new(text)))
     }
 
     fn public_file(&self) -> PathBuf {
@@ -152,9 +148,17 @@ fn name_of(file: &Path) -> String {
 }
 
 /// Opens a private key that its owner alone may read.
-fn open(file: &Path) -> Result<PrivateKey, KeysError> {
-    refuse_exposed(file)?;
-    PrivateKey::open(file).map_err(|error| malformed(file, whole(&error)))
+fn open(file: &Path, pins: &PinSource) -> Result<PrivateKey, KeysError> {
+    PrivateKey::from_pkcs8(pin::read(file, pins)?).map_err(|error| malformed(file, whole(&error)))
+}
+
+/// The text of a key's file: encrypted, where there is a PIN.
+fn text_of(pkcs8: &[u8], pin: Option<&Pin>) -> Result<Zeroizing<String>, KeysError> {
+    let text = match pin {
+        Some(pin) => pin::seal(pkcs8, pin)?,
+        None => pem::encode(pem::PRIVATE_KEY, pkcs8),
+    };
+    Ok(Zeroizing::new(text))
 }
 
 impl Token {
@@ -162,25 +166,25 @@ impl Token {
     ///
     /// # Errors
     /// [`TokenError`], also when there is no index.
-    pub fn look(dir: &Path) -> Result<Self, TokenError> {
-        Self::open(dir, None)
+    pub fn look(dir: &Path, pins: &PinSource) -> Result<Self, TokenError> {
+        Self::open(dir, pins.clone(), None)
     }
 
     /// Opens a directory for changes.
     ///
     /// # Errors
     /// [`TokenError`], also when there is no index, or another command is changing it.
-    pub fn change(dir: &Path) -> Result<Self, TokenError> {
+    pub fn change(dir: &Path, pins: &PinSource) -> Result<Self, TokenError> {
         // Without an index nothing is made here.
-        Self::look(dir)?;
-        Self::open(dir, Some(lock(dir)?))
+        Self::look(dir, pins)?;
+        Self::open(dir, pins.clone(), Some(lock(dir)?))
     }
 
     /// Opens a directory for changes; it and its index are made where they are missing.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn make(dir: &Path) -> Result<Self, TokenError> {
+    pub fn make(dir: &Path, pins: &PinSource) -> Result<Self, TokenError> {
         let unwritten = |source| TokenError::Unwritten { file: dir.to_owned(), source };
         if !dir.exists() {
             DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritten)?;
@@ -193,17 +197,17 @@ impl Token {
         if !file.exists() {
             put(&file, BEGINNING.as_bytes(), 0o644)?;
         }
-        Self::open(dir, Some(lock))
+        Self::open(dir, pins.clone(), Some(lock))
     }
 
-    fn open(dir: &Path, lock: Option<File>) -> Result<Self, TokenError> {
+    fn open(dir: &Path, pins: PinSource, lock: Option<File>) -> Result<Self, TokenError> {
         let file = dir.join(FILE);
         let text = fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
         let index = index::parse(dir, &text)?;
         let document = text.parse::<DocumentMut>().map_err(|e| malformed(&file, e.to_string()))?;
         let read = |(place, key): (usize, &Key)| entry(dir, place, key);
         let entries: Result<Vec<Entry>, KeysError> = index.keys.iter().enumerate().map(read).collect();
-        Ok(Self { dir: dir.to_owned(), document, entries: entries?, lock })
+        Ok(Self { dir: dir.to_owned(), document, entries: entries?, pins, lock })
     }
 
     /// All keys, in the order of the index.
@@ -229,6 +233,21 @@ impl Token {
         })
     }
 
+    /// The public half of a key; the private one is opened only where neither a certificate nor a file tells it.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn public_key(&self, entry: &Entry) -> Result<PublicKey, KeysError> {
+        if let Some(certificate) = entry.certificates()?.first() {
+            return Ok(certificate.public_key().clone());
+        }
+        let file = entry.public_file();
+        if let Some(spki) = fs::read(&file).ok().and_then(|bytes| pem::der_or_pem(PUBLIC_KEY, &bytes)) {
+            return PublicKey::from_spki(&spki).map_err(|e| malformed(&file, e.to_string()));
+        }
+        Ok(open(&entry.key, &self.pins)?.signing().public_key().clone())
+    }
+
     /// The key whose public half this is; of several entries of one key the first that is not retired.
     ///
     /// # Errors
@@ -236,7 +255,7 @@ impl Token {
     pub fn key_of(&self, public: &PublicKey) -> Result<Option<&Entry>, KeysError> {
         let mut found = None;
         for entry in self.entries.iter().filter(|entry| entry.has_key()) {
-            if entry.public_key()? == *public {
+            if self.public_key(entry)? == *public {
                 if entry.retired.is_none() {
                     return Ok(Some(entry));
                 }
@@ -259,7 +278,8 @@ impl Token {
         Ok(None)
     }
 
-    /// Makes a key, which waits for its certificate; under a name of its use where none is given.
+    /// Makes a key, which waits for its certificate; under a name of its use where none is given. It is encrypted where
+    /// there is a PIN, or any key here is encrypted.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -268,11 +288,9 @@ impl Token {
             Some(name) => self.free(name)?,
             None => self.next(if usage == Usage::InternalTls { "internal" } else { usage.word() }),
         };
+        let pin = self.pin()?;
         let key = PrivateKey::generate(spec)?;
-        let file = self.dir.join(format!("{name}.key.pem"));
-        key.save(&file)?;
-        let unwritten = |source| TokenError::Unwritten { file: file.clone(), source };
-        owned_as(&file, &self.dir).map_err(unwritten)?;
+        put_new(&self.dir.join(format!("{name}.key.pem")), &text_of(key.pkcs8(), pin.as_ref())?)?;
         let public = pem::encode(PUBLIC_KEY, key.signing().spki());
         put(&self.dir.join(format!("{name}.pub.pem")), public.as_bytes(), 0o644)?;
         let mut table = Table::new();
@@ -295,7 +313,7 @@ impl Token {
             Usage::Sign => Purpose::Sign,
             Usage::InternalTls => Purpose::Tls,
         };
-        Ok(request::write(open(&entry.key)?.signing(), subject, names, purpose)?)
+        Ok(request::write(open(&entry.key, &self.pins)?.signing(), subject, names, purpose)?)
     }
 
     /// Puts a certificate, and those above it, beside its key. A key that has one already gets a second entry.
@@ -328,7 +346,7 @@ impl Token {
     /// [`TokenError`].
     pub fn activate(&mut self, name: &str) -> Result<(), TokenError> {
         let place = self.entry(name)?.place;
-        index::open(&self.dir, &self.key(place)?, 1)?;
+        index::open(&self.dir, &self.key(place)?, 1, &self.pins)?;
         self.table(place)?.insert("active", value(true));
         self.table(place)?.remove("retired");
         self.write()
@@ -352,6 +370,36 @@ impl Token {
     pub fn destroy(&mut self, name: &str) -> Result<(), TokenError> {
         let file = self.entry(name)?.key.clone();
         fs::remove_file(&file).map_err(|source| TokenError::Unwritten { file, source })
+    }
+
+    /// Encrypts all keys under a new PIN, or under none; tells how many. Nothing is changed unless all of them open. What
+    /// was interrupted is done again: keys that the new PIN opens already are left as they are.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn encrypt(&mut self, new: Option<&Pin>) -> Result<usize, TokenError> {
+        let files: BTreeSet<&PathBuf> = self.entries.iter().filter(|e| e.has_key()).map(|e| &e.key).collect();
+        let mut texts = Vec::new();
+        for file in files {
+            if new.is_some_and(|pin| pin::opens(file, pin)) {
+                continue;
+            }
+            texts.push((file, text_of(&pin::read(file, &self.pins)?, new)?));
+        }
+        for (file, text) in &texts {
+            put(file, text.as_bytes(), 0o600)?;
+        }
+        Ok(texts.len())
+    }
+
+    /// The PIN under which keys are encrypted here; `None` where they are not.
+    fn pin(&self) -> Result<Option<Pin>, KeysError> {
+        let sealed = self.entries.iter().find(|entry| entry.has_key() && !entry.is_unencrypted());
+        if let Some(entry) = sealed {
+            // One PIN opens all: with another one the gateway would not start.
+            pin::read(&entry.key, &self.pins)?;
+        }
+        self.pins.pin()
     }
 
     fn key(&self, place: usize) -> Result<Key, KeysError> {
@@ -382,7 +430,7 @@ impl Token {
         index::parse(&self.dir, &text)?;
         put(&self.dir.join(FILE), text.as_bytes(), 0o644)?;
         let lock = self.lock.take();
-        *self = Self::open(&self.dir, lock)?;
+        *self = Self::open(&self.dir, self.pins.clone(), lock)?;
         Ok(())
     }
 
@@ -442,6 +490,19 @@ fn put(file: &Path, bytes: &[u8], mode: u32) -> Result<(), TokenError> {
     let unwritten = |source| TokenError::Unwritten { file: file.to_owned(), source };
     replace_file(file, bytes, mode).map_err(unwritten)?;
     owned_as(file, file.parent().unwrap_or(Path::new("."))).map_err(unwritten)
+}
+
+/// Writes a private key into a file that must not be there yet.
+fn put_new(file: &Path, text: &str) -> Result<(), TokenError> {
+    let dir = file.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        made.write_all(text.as_bytes())?;
+        made.sync_all()?;
+        owned_as(file, dir)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|source| TokenError::Unwritten { file: file.to_owned(), source })
 }
 
 /// Gives a file to whom the directory belongs: root makes keys for the gateway's own user.

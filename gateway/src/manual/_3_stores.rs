@@ -12,7 +12,7 @@
 //! | `gateway.toml` | how this process runs | yes | learn addresses and limits | open doors, lift limits, point to another anchor or other keys: everything below | written again; nothing in it is secret |
 //! | `server.toml` | what this server offers, and to whom | yes | learn who may call what, and where the services are | give anybody any right, send calls to a service of his own | written again |
 //! | the configuration anchor | where the global configuration is asked for, and whose signature is believed | yes, it is where all trust begins | nothing: it is public | name an instance of his own making: everything | had again from the authority; compare its hash by another way |
-//! | `keys/` | private keys in PEM, their certificates, the public half of keys that wait for one, and `keys.toml`, which says what each is for | yes | sign in this organisation's name and pose as this server, until the certificates are revoked | the same, and stop the gateway | new keys, new certificates, registered anew; have the old certificates revoked |
+//! | `keys/` | private keys in PEM, encrypted under a PIN or not, their certificates, the public half of keys that wait for one, and `keys.toml`, which says what each is for | yes | sign in this organisation's name and pose as this server, until the certificates are revoked; of encrypted keys, guess at the PIN, 16 MiB and five rounds of scrypt a try | the same, and stop the gateway | new keys, new certificates, registered anew; have the old certificates revoked |
 //! | `globalconf/` | the global configuration as it was last verified, in X-Road's own layout | yes: it was verified when it was fetched and is not verified again when it is read | nothing: it is public | decide whom we believe, until the next fetch replaces it | fetched again |
 //! | `ocsp/` | OCSP responses of our certificates, so that a restart needs no responder | no: each is verified again before it is used | nothing: they are told to whoever asks | make a restart wait for a responder | fetched again |
 //! | `log/` | the message log | for what it holds, not for what it proves: each record carries its own signature, and later its time-stamp | read every message with its body | destroy evidence, not make any: he has no member's key | evidence is gone; the other side has its own half |
@@ -41,8 +41,9 @@
 //! - Files that are replaced are written beside their place, synced and renamed, so that a crash leaves the old or the
 //!   new one, never half of one.
 //!
-//! Nothing on disk is encrypted by this program. Use an encrypted file system where a disk may be carried away, and keep
-//! `keys/` (mode 700) and `log/` readable by the gateway's own user alone.
+//! Nothing on disk but private keys is encrypted by this program, and those only under a PIN (`saatkond keys encrypt`). Use
+//! an encrypted file system where a disk may be carried away, and keep `keys/` (mode 700) and `log/` readable by the
+//! gateway's own user alone.
 //!
 //! In memory only, and gone at a restart: OCSP responses of other gateways' certificates (each verified again by whoever
 //! takes one out), which peers were found to be who they must be, which doors failed a moment ago, open connections,

@@ -54,6 +54,7 @@
 //! | `keys csr NAME [--member MEMBER] [--ca NAME] [--host HOST] [--der] [--out FILE]` | writes a request; the subject is the one that the approved authority expects by its profile |
 //! | `keys import FILE [--activate]` | checks a certificate and puts it beside its key |
 //! | `keys activate sign-2` | lets a key be used |
+//! | `keys encrypt [--new-pin-file FILE] [--remove]` | encrypts all keys under a PIN, or changes it, or takes it away |
 //! | `keys retire NAME [--destroy]` | takes it out of use; the last of its kind only when that is agreed to |
 //!
 //! An imported certificate must be of a key that is here and not retired, and not be here yet; be for what its key is for,
@@ -62,6 +63,12 @@
 //! checks; a self-signed certificate is refused on top of it (`keys/import.rs`). What the instance approves is read from the
 //! stored global configuration while that holds, and else fetched: without one nothing is taken but a certificate for
 //! information systems, which the instance has no say in.
+//!
+//! Keys may be encrypted (`keys encrypt`, `keys/pin.rs`): PKCS#8 with PBES2, as `openssl pkcs8` reads and writes it, all
+//! under one PIN. The PIN comes from the file `keys.pin_file`, which its owner alone may read; without one from systemd's
+//! credential `saatkond-pin` (`LoadCredential=` or `LoadCredentialEncrypted=`); and else from the terminal, unseen. A wrong
+//! PIN locks nothing. Where there is a PIN, new keys are encrypted. Keys without encryption serve as well; `saatkond check`
+//! counts them.
 //!
 //! Several keys of one use may be active. Of those whose certificates serve at the moment (registered with the instance, if
 //! for authentication; valid; good by OCSP) the one with the newest certificate is used.

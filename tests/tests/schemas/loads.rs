@@ -2,6 +2,7 @@
 
 use super::{copies, repository};
 use saatkond::keys::Keys;
+use saatkond::keys::pin::PinSource;
 use saatkond_ca::ca::{Authority, Policy};
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::instance::Instance;
@@ -64,7 +65,7 @@ fn an_authority_and_a_server_take_their_files() {
 
     let keys = &made.servers()[0].keys;
     fs::copy(repository("conf/keys.toml"), keys.join("keys.toml")).unwrap();
-    assert!(!Keys::open(keys, 1).unwrap().are_a_demonstration());
+    assert!(!Keys::open(keys, 1, &PinSource::none()).unwrap().are_a_demonstration());
 
     let policy = Policy::read(&repository("conf/ca.toml")).unwrap();
     Authority::create(&directory.join("authority"), Policy { key: KeySpec::P256, ..policy }, clock.now())

@@ -48,7 +48,7 @@ ok        listen.clients_tls    off
 ok        listen.servers        127.0.0.1:0 is free
 ok        listen.ocsp           127.0.0.1:0 is free
 ok        listen.health         off
-ok        keys                  HERE/state/keys: 2 certificates
+ok        keys                  HERE/state/keys: 2 certificates; 2 keys are not encrypted
 ok        server.toml           HERE/server.toml: 1 client, 0 services
 ok        message log           HERE/state/log will be made
 ok        archive               off; nothing is deleted from the message log

@@ -25,6 +25,8 @@ pub enum Keys {
     Activate(Activate),
     /// Take a key out of use for good
     Retire(Retire),
+    /// Encrypt all keys under a PIN, or change it
+    Encrypt(Encrypt),
 }
 
 /// Arguments of `keys generate`.
@@ -118,6 +120,23 @@ pub struct Retire {
     #[arg(long)]
     pub destroy: bool,
     /// Do not ask, not even before the last key of its use goes
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `keys encrypt`.
+#[derive(Debug, Clone, Args)]
+pub struct Encrypt {
+    /// Whose keys.
+    #[command(flatten)]
+    pub of: OfGateway,
+    /// File with the new PIN, one line; asked for at the terminal if not told
+    #[arg(long, value_name = "FILE", conflicts_with = "remove")]
+    pub new_pin_file: Option<PathBuf>,
+    /// Take the encryption away
+    #[arg(long)]
+    pub remove: bool,
+    /// Do not ask before the encryption is taken away
     #[arg(long)]
     pub yes: bool,
 }

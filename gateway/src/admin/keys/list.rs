@@ -48,6 +48,7 @@ pub(super) struct Row {
     pub(super) next: Option<String>,
     retired: Option<String>,
     has_key: bool,
+    is_unencrypted: bool,
     file: String,
 }
 
@@ -65,7 +66,7 @@ impl Row {
             (Some(_), false) => State::Waiting,
         };
         let has_key = entry.has_key();
-        let kind = if has_key || certificate.is_some() { Some(entry.public_key()?.kind()) } else { None };
+        let kind = token.public_key(entry).ok().map(|key| key.kind());
         let next = next(token, entry, certificate.as_deref(), state, now);
         Ok(Self {
             name: entry.name.clone(),
@@ -76,6 +77,7 @@ impl Row {
             next,
             retired: entry.retired.clone(),
             has_key,
+            is_unencrypted: entry.is_unencrypted(),
             file: entry.key.display().to_string(),
         })
     }
@@ -98,6 +100,7 @@ impl Row {
             "kind": self.kind.map(kind_name),
             "file": self.file,
             "has_key": self.has_key,
+            "encrypted": self.has_key && !self.is_unencrypted,
             "retired": self.retired,
             "certificate": certificate,
             "next": self.next,

@@ -12,14 +12,16 @@ mod subject;
 
 use super::cli::refused;
 use super::run::keys_refused;
+use super::words::count;
 use crate::clock::Clock;
 use crate::conf::{Conf, ServerConf};
 use crate::jobs::globalconf::{self, Client};
 use crate::keys::Usage;
 use crate::keys::import::{self, ImportError, Judge};
+use crate::keys::pin::{Pin, PinSource};
 use crate::keys::token::{Entry, Token, TokenError};
 use crate::net::random;
-use arguments::{Activate, Csr, Generate, Import, Keys, Retire};
+use arguments::{Activate, Csr, Encrypt, Generate, Import, Keys, Retire};
 use list::Row;
 use saatkond_ca::ca::read_certificates;
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -41,7 +43,8 @@ pub(super) async fn run(
     clock: &Clock,
     streams: &mut Streams<'_>,
 ) -> Result<Exit, Failure> {
-    let at = Desk { conf: Arc::new(conf), clock, streams };
+    let pins = PinSource::of(conf.keys.pin());
+    let at = Desk { conf: Arc::new(conf), pins, clock, streams };
     match command {
         Keys::List(shown) => at.list(shown.json),
         Keys::Generate(generate) => at.generate(&generate),
@@ -49,6 +52,7 @@ pub(super) async fn run(
         Keys::Import(import) => at.import(&import).await,
         Keys::Activate(activate) => at.activate(&activate),
         Keys::Retire(retire) => at.retire(&retire),
+        Keys::Encrypt(encrypt) => at.encrypt(&encrypt),
     }
 }
 
@@ -59,22 +63,25 @@ pub(super) const fn config(command: &Keys) -> &super::cli::OfGateway {
         Keys::List(shown) | Keys::Generate(Generate { shown, .. }) | Keys::Import(Import { shown, .. }) => {
             &shown.of
         }
-        Keys::Csr(Csr { of, .. }) | Keys::Activate(Activate { of, .. }) | Keys::Retire(Retire { of, .. }) => {
-            of
-        }
+        Keys::Csr(Csr { of, .. })
+        | Keys::Activate(Activate { of, .. })
+        | Keys::Retire(Retire { of, .. })
+        | Keys::Encrypt(Encrypt { of, .. }) => of,
     }
 }
 
 /// A command at work on the key directory.
 struct Desk<'a, 's, 'w> {
     conf: Arc<Conf>,
+    pins: PinSource,
     clock: &'a Clock,
     streams: &'s mut Streams<'w>,
 }
 
 impl Desk<'_, '_, '_> {
     fn list(self, is_json: bool) -> Result<Exit, Failure> {
-        let token = Token::look(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let token =
+            Token::look(&self.conf.keys_dir(), &PinSource::none()).map_err(|error| not_changed(&error))?;
         let now = self.clock.now();
         let rows = token.entries().iter().map(|entry| Row::of(&token, entry, now));
         let rows: Vec<Row> = rows.collect::<Result<_, _>>().map_err(|error| keys_refused(&error))?;
@@ -90,7 +97,8 @@ impl Desk<'_, '_, '_> {
     }
 
     fn generate(self, asked: &Generate) -> Result<Exit, Failure> {
-        let mut token = Token::make(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let mut token =
+            Token::make(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let made = token.generate(asked.name.as_deref(), asked.usage, asked.key);
         let entry = made.map_err(|error| not_changed(&error))?;
         if asked.shown.json {
@@ -98,14 +106,15 @@ impl Desk<'_, '_, '_> {
             self.streams.data(format!("{:#}", row.json()));
         } else {
             let (file, kind, word) = (entry.key.display(), asked.key, entry.usage.word());
-            self.streams.data(format!("{}: a {kind} key for use {word} is made in {file}", entry.name));
+            let how = if entry.is_unencrypted() { ", not encrypted" } else { ", encrypted under the PIN" };
+            self.streams.data(format!("{}: a {kind} key for use {word} is made in {file}{how}", entry.name));
         }
         self.next(&format!("saatkond keys csr {} --out {}.csr.pem", entry.name, entry.name));
         Ok(Exit::Done)
     }
 
     async fn csr(self, asked: &Csr) -> Result<Exit, Failure> {
-        let token = Token::look(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let token = Token::look(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let entry = token.entry(&asked.name).map_err(|error| not_changed(&error))?;
         let needs_conf = entry.usage != Usage::InternalTls && asked.naming.is_none();
         let believed = if needs_conf { Some(self.believed().await?) } else { None };
@@ -134,7 +143,8 @@ impl Desk<'_, '_, '_> {
             let text = format!("{file} holds no certificate in PEM or DER: {error}");
             Failure::new(Exit::Usage, text).hint("name the file that the authority sent")
         })?;
-        let mut token = Token::change(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let mut token =
+            Token::change(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let not_taken = |error: &ImportError| not_taken(error, &asked.file.display().to_string());
         let Some((certificate, additional)) = chain.split_first() else {
             return Err(Failure::new(Exit::Usage, format!("{file} is empty")));
@@ -187,7 +197,8 @@ impl Desk<'_, '_, '_> {
     }
 
     fn activate(self, asked: &Activate) -> Result<Exit, Failure> {
-        let mut token = Token::change(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let mut token =
+            Token::change(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let entry = token.entry(&asked.name).map_err(|error| not_changed(&error))?;
         let certificates = entry.certificates().map_err(|error| keys_refused(&error))?;
         let Some(certificate) = certificates.first() else {
@@ -209,7 +220,8 @@ impl Desk<'_, '_, '_> {
     }
 
     fn retire(self, asked: &Retire) -> Result<Exit, Failure> {
-        let mut token = Token::change(&self.conf.keys_dir()).map_err(|error| not_changed(&error))?;
+        let mut token =
+            Token::change(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let entry = token.entry(&asked.name).map_err(|error| not_changed(&error))?.clone();
         let now = self.clock.now();
         if entry.is_active && !list::has_another(&token, &entry, now) {
@@ -239,6 +251,29 @@ impl Desk<'_, '_, '_> {
         }
         let gone = if asked.destroy { ", its private key is removed" } else { "" };
         self.streams.data(format!("{}: retired{gone}", entry.name));
+        Ok(Exit::Done)
+    }
+
+    fn encrypt(self, asked: &Encrypt) -> Result<Exit, Failure> {
+        let mut token =
+            Token::change(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
+        let new = match &asked.new_pin_file {
+            _ if asked.remove => None,
+            Some(file) => Some(Pin::read(file).map_err(|error| keys_refused(&error))?),
+            None => Some(Pin::ask_new().map_err(|text| {
+                Failure::new(Exit::Usage, text).hint("--new-pin-file FILE names a file with the new PIN")
+            })?),
+        };
+        if new.is_none() {
+            let what = format!("leave the keys in {} without encryption", token.dir().display());
+            self.streams.agreed(&what, asked.yes)?;
+        }
+        let changed = token.encrypt(new.as_ref()).map_err(|error| not_changed(&error))?;
+        let how = if new.is_some() { "encrypted under the new PIN" } else { "not encrypted any more" };
+        self.streams.data(format!("{} {how}", count(changed as u64, "key is", "keys are")));
+        if new.is_some() {
+            self.next("have the gateway find the new PIN: keys.pin_file in gateway.toml, or systemd's credential saatkond-pin");
+        }
         Ok(Exit::Done)
     }
 

@@ -8,6 +8,7 @@ use saatkond_ca::ca::{Authority, Order};
 use saatkond_ca::index::Purpose;
 use saatkond_ca::request::Request;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 #[derive(Debug, Parser)]
@@ -93,7 +94,7 @@ async fn a_key_goes_from_its_making_to_its_use() {
     let (exit, _, talk) = desk.types("list").await;
     assert_eq!(exit, 78, "nothing is made by looking: {talk}");
     let made = desk.does("generate --use sign --key p256").await;
-    assert_eq!(made, "sign: a p256 key for use sign is made in HERE/./keys/sign.key.pem\n");
+    assert_eq!(made, "sign: a p256 key for use sign is made in HERE/./keys/sign.key.pem, not encrypted\n");
     desk.does("csr sign --out HERE/sign.csr.pem").await;
     let request = Request::read(&fs::read(desk.file("sign.csr.pem")).unwrap()).unwrap();
     let expected = "C=FI, O=Tax Board, serialNumber=DEV/TAX/GOV, CN=M1";
@@ -219,4 +220,33 @@ async fn without_a_configuration_nothing_is_taken_but_a_certificate_for_informat
     assert!(talk.contains("warning: it does not name DEV/GOV/M1/TAX as FiVRK certificates do"), "{talk}");
     let (exit, talk) = desk.fails("import HERE/auth.crt --activate").await;
     assert!(exit == 1 && talk.contains("the key auth has this certificate already"), "{talk}");
+}
+
+#[tokio::test]
+async fn keys_are_encrypted_under_the_pin_of_a_file() {
+    let desk = Desktop::new(false).await;
+    let (exit, talk) = desk.fails("encrypt --new-pin-file HERE/pin").await;
+    assert!(exit == 78 && talk.contains("HERE/pin"), "{talk}");
+    fs::write(desk.file("pin"), "Secret-1234\n").unwrap();
+    let (exit, talk) = desk.fails("encrypt --new-pin-file HERE/pin").await;
+    assert!(exit == 77 && talk.contains("hint: chmod 600 HERE/pin"), "{talk}");
+    fs::set_permissions(desk.file("pin"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(
+        desk.does("encrypt --new-pin-file HERE/pin").await,
+        "2 keys are encrypted under the new PIN\n"
+    );
+    let (exit, talk) = desk.fails("csr sign").await;
+    assert!(exit == 77 && talk.contains("saatkond-pin"), "nobody is asked here: {talk}");
+    let gateway = fs::read_to_string(desk.file("gateway.toml")).unwrap();
+    fs::write(desk.file("gateway.toml"), format!("{gateway}[keys]\npin_file = \"pin\"\n")).unwrap();
+    desk.does("csr sign").await;
+    let made = desk.does("generate --use sign --key p256").await;
+    assert!(made.ends_with("sign-2.key.pem, encrypted under the PIN\n"), "{made}");
+    fs::write(desk.file("pin"), "another one").unwrap();
+    let (exit, talk) = desk.fails("csr sign").await;
+    assert!(exit == 77 && talk.contains("the PIN from HERE/pin does not open HERE/"), "{talk}");
+    fs::write(desk.file("pin"), "Secret-1234").unwrap();
+    let (exit, talk) = desk.fails("encrypt --remove").await;
+    assert!(exit == 2 && talk.contains("hint: add --yes"), "{talk}");
+    assert_eq!(desk.does("encrypt --remove --yes").await, "3 keys are not encrypted any more\n");
 }

@@ -6,6 +6,7 @@ use crate::admin::run::keys_refused;
 use crate::conf::units::Span;
 use crate::conf::{Conf, Description, Grant, Service, ServiceKind};
 use crate::keys::Keys;
+use crate::keys::pin::PinSource;
 use crate::net::description::{self, DescriptionError};
 use crate::net::fetch::Meeting;
 use saatkond_ca::exit::{Exit, Failure};
@@ -84,7 +85,8 @@ impl Source {
             self.url().is_some_and(|url| url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://")));
         let mut meeting = Meeting::default();
         if is_https {
-            let keys = Keys::open(&conf.keys_dir(), 1).map_err(|error| keys_refused(&error))?;
+            let keys = Keys::open(&conf.keys_dir(), 1, &PinSource::of(conf.keys.pin()))
+                .map_err(|error| keys_refused(&error))?;
             let client = document.conf.client(trust.client);
             meeting.ours = keys.internal_tls();
             meeting.pinned =

@@ -1,6 +1,7 @@
 //! Which certificates are taken.
 
 use super::*;
+use crate::keys::pin::PinSource;
 use crate::testbed::{Bed, For, Holder, NOW, TestDir, member, server, write_key};
 use rcgen::{CertificateParams, KeyUsagePurpose};
 use saatkond_proto::id::MemberId;
@@ -12,7 +13,7 @@ fn token_of(dir: &Path, holder: &Holder, usage: &str) -> Token {
     std::fs::remove_file(dir.join("a.cert.pem")).unwrap();
     let text = format!("version = 1\n[[key]]\nname = \"a\"\nuse = \"{usage}\"\nactive = false\n");
     std::fs::write(dir.join("keys.toml"), text).unwrap();
-    Token::look(dir).unwrap()
+    Token::look(dir, &PinSource::none()).unwrap()
 }
 
 fn judged(conf: &GlobalConf, holder: &Holder, usage: Usage, at: UnixTime) -> Result<Taken, ImportError> {

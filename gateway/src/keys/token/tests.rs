@@ -23,23 +23,30 @@ fn certificate_of(entry: &Entry) -> Vec<Arc<Certificate>> {
 fn a_key_waits_for_its_certificate_and_its_owner_alone_reads_it() {
     let dir = TestDir::new("token");
     let keys = dir.0.join("state/keys");
-    let mut token = Token::make(&keys).unwrap();
+    let mut token = Token::make(&keys, &PinSource::none()).unwrap();
     let made = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     assert_eq!((made.name.as_str(), made.is_active), ("sign", false));
     assert_eq!((mode(&keys), mode(&made.key)), (0o700, 0o600));
-    assert_eq!(made.public_key().unwrap(), *open(&made.key).unwrap().signing().public_key());
-    assert_eq!(Keys::open(&keys, 1).unwrap().certificates().len(), 0, "a gateway starts without it");
+    assert_eq!(
+        token.public_key(&made).unwrap(),
+        *open(&made.key, &PinSource::none()).unwrap().signing().public_key()
+    );
+    assert_eq!(
+        Keys::open(&keys, 1, &PinSource::none()).unwrap().certificates().len(),
+        0,
+        "a gateway starts without it"
+    );
     let activated = token.activate("sign");
     assert!(matches!(activated, Err(TokenError::Keys(KeysError::Unreadable { .. }))), "{activated:?}");
     token.import("sign", &certificate_of(&made)).unwrap();
     token.activate("sign").unwrap();
-    assert_eq!(Keys::open(&keys, 1).unwrap().certificates().len(), 1);
+    assert_eq!(Keys::open(&keys, 1, &PinSource::none()).unwrap().certificates().len(), 1);
 }
 
 #[test]
 fn names_follow_each_other_and_nothing_is_overwritten() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let mut name = |given, usage| token.generate(given, usage, KeySpec::P256).map(|entry| entry.name);
     assert_eq!(name(None, Usage::Auth).unwrap(), "auth");
     assert_eq!(name(None, Usage::Auth).unwrap(), "auth-2");
@@ -59,7 +66,7 @@ fn comments_of_the_index_stay_and_keys_without_a_name_have_that_of_their_file() 
     let dir = TestDir::new("token");
     let text = "# ours\nversion = 1\n[[key]] # old\nuse = \"sign\"\nkey = \"old.key.pem\"\ncertificate = \"c.pem\"\nactive = false\n";
     fs::write(dir.0.join(FILE), text).unwrap();
-    let mut token = Token::change(&dir.0).unwrap();
+    let mut token = Token::change(&dir.0, &PinSource::none()).unwrap();
     assert_eq!(token.entries()[0].name, "old");
     token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     token.retire("old", NOW).unwrap();
@@ -72,22 +79,22 @@ fn comments_of_the_index_stay_and_keys_without_a_name_have_that_of_their_file() 
 #[test]
 fn one_command_changes_the_directory_at_a_time() {
     let dir = TestDir::new("token");
-    let nothing = Token::change(&dir.0);
+    let nothing = Token::change(&dir.0, &PinSource::none());
     assert!(
         matches!(nothing, Err(TokenError::Keys(KeysError::Unreadable { .. }))),
         "nothing is made unasked"
     );
-    let first = Token::make(&dir.0).unwrap();
-    assert!(matches!(Token::change(&dir.0), Err(TokenError::Busy(_))));
-    Token::look(&dir.0).unwrap();
+    let first = Token::make(&dir.0, &PinSource::none()).unwrap();
+    assert!(matches!(Token::change(&dir.0, &PinSource::none()), Err(TokenError::Busy(_))));
+    Token::look(&dir.0, &PinSource::none()).unwrap();
     drop(first);
-    Token::change(&dir.0).unwrap();
+    Token::change(&dir.0, &PinSource::none()).unwrap();
 }
 
 #[test]
 fn a_second_certificate_of_a_key_stands_beside_the_first() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let made = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     let (first, second) = (certificate_of(&made), certificate_of(&made));
     assert_eq!(token.import("sign", &first).unwrap().name, "sign");
@@ -97,17 +104,17 @@ fn a_second_certificate_of_a_key_stands_beside_the_first() {
     assert_eq!(token.holder_of(&second[0]).unwrap().unwrap().name, "sign-2");
     token.activate("sign").unwrap();
     token.activate("sign-2").unwrap();
-    assert_eq!(Keys::open(&dir.0, 1).unwrap().certificates().len(), 2);
+    assert_eq!(Keys::open(&dir.0, 1, &PinSource::none()).unwrap().certificates().len(), 2);
     token.retire("sign", NOW).unwrap();
-    assert_eq!(Keys::open(&dir.0, 1).unwrap().certificates().len(), 1);
-    let public = made.public_key().unwrap();
+    assert_eq!(Keys::open(&dir.0, 1, &PinSource::none()).unwrap().certificates().len(), 1);
+    let public = token.public_key(&made).unwrap();
     assert_eq!(token.key_of(&public).unwrap().unwrap().name, "sign-2", "not the retired one");
 }
 
 #[test]
 fn a_retired_key_comes_back_unless_it_was_removed() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let made = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     token.import("sign", &certificate_of(&made)).unwrap();
     token.activate("sign").unwrap();
@@ -124,7 +131,7 @@ fn a_retired_key_comes_back_unless_it_was_removed() {
 #[test]
 fn a_certificate_of_another_key_is_never_activated() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let made = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     let other = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     token.import("sign", &certificate_of(&other)).unwrap();
@@ -135,7 +142,7 @@ fn a_certificate_of_another_key_is_never_activated() {
 #[test]
 fn openssl_verifies_our_requests_and_reads_our_keys() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let subject = Subject::named(Some("FI"), Some("Tax Board"), "M1");
     let names = ["tax.example".parse().unwrap()];
     for spec in KeySpec::ALL {
@@ -165,7 +172,7 @@ fn openssl_verifies_our_requests_and_reads_our_keys() {
 #[test]
 fn a_key_that_others_may_read_makes_no_request() {
     let dir = TestDir::new("token");
-    let mut token = Token::make(&dir.0).unwrap();
+    let mut token = Token::make(&dir.0, &PinSource::none()).unwrap();
     let made = token.generate(None, Usage::Sign, KeySpec::P256).unwrap();
     fs::set_permissions(&made.key, Permissions::from_mode(0o644)).unwrap();
     let request = token.request("sign", &Subject::named(None, None, "x"), &[]);

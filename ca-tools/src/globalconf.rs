@@ -88,6 +88,52 @@ pub struct Signer {
     certificates: Vec<Vec<u8>>,
 }
 
+impl Signer {
+    /// Makes `<name>.key.pem` and its self-signed certificate `<name>.cert.pem`.
+    ///
+    /// # Errors
+    /// [`PublishError::Exists`] when there is one; [`PublishError`].
+    pub(crate) fn create(directory: &Path, name: &str, spec: KeySpec) -> Result<(), PublishError> {
+        let (key_path, certificate_path) = paths(directory, name);
+        if certificate_path.exists() {
+            return Err(PublishError::Exists(certificate_path));
+        }
+        let key = PrivateKey::generate(spec)?;
+        let certificate = template::self_signed(&key, &format!("{name}SigningKey"), NOT_BEFORE, NOT_AFTER)?;
+        key.save(&key_path)?;
+        write(&certificate_path, pem::encode(pem::CERTIFICATE, certificate.der()).as_bytes())
+    }
+
+    /// Opens `<name>.key.pem`; the first certificate of `<name>.cert.pem` must be the key's.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub(crate) fn open(directory: &Path, name: &str) -> Result<Self, PublishError> {
+        let (key_path, certificate_path) = paths(directory, name);
+        let key = PrivateKey::open(&key_path)?;
+        let certificates = ca::read_certificates(&certificate_path)?;
+        let first = certificates.first().map(|c| c.public_key());
+        if first != Some(key.signing().public_key()) {
+            return Err(CaError::NoCertificate { path: certificate_path }.into());
+        }
+        Ok(Self { key, certificates: certificates.iter().map(|c| c.der().to_vec()).collect() })
+    }
+
+    /// Every certificate that may sign, as readers are told.
+    pub(crate) fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
+    /// Signs a directory.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub(crate) fn sign(&self, draft: &Draft) -> Result<Bytes, PublishError> {
+        let certificate = self.certificates.first().map(Vec::as_slice).unwrap_or_default();
+        Ok(Bytes::from(draft.sign(random()?, self.key.signing(), certificate)?))
+    }
+}
+
 /// The two keys that sign an instance's configuration.
 #[derive(Debug)]
 pub struct Signers {
@@ -104,15 +150,7 @@ impl Signers {
         let file = |source| PublishError::File { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(file)?;
         for audience in Audience::ALL {
-            let (key_path, certificate_path) = paths(directory, audience);
-            if certificate_path.exists() {
-                return Err(PublishError::Exists(certificate_path));
-            }
-            let key = PrivateKey::generate(spec)?;
-            let name = format!("{}SigningKey", audience.name());
-            let certificate = template::self_signed(&key, &name, NOT_BEFORE, NOT_AFTER)?;
-            key.save(&key_path)?;
-            write(&certificate_path, pem::encode(pem::CERTIFICATE, certificate.der()).as_bytes())?;
+            Signer::create(directory, audience.name(), spec)?;
         }
         Self::open(directory)
     }
@@ -122,16 +160,7 @@ impl Signers {
     /// # Errors
     /// [`PublishError`].
     pub fn open(directory: &Path) -> Result<Self, PublishError> {
-        let open = |audience| -> Result<Signer, PublishError> {
-            let (key_path, certificate_path) = paths(directory, audience);
-            let key = PrivateKey::open(&key_path)?;
-            let certificates = ca::read_certificates(&certificate_path)?;
-            let first = certificates.first().map(|c| c.public_key());
-            if first != Some(key.signing().public_key()) {
-                return Err(CaError::NoCertificate { path: certificate_path }.into());
-            }
-            Ok(Signer { key, certificates: certificates.iter().map(|c| c.der().to_vec()).collect() })
-        };
+        let open = |audience: Audience| Signer::open(directory, audience.name());
         Ok(Self { internal: open(Audience::Internal)?, external: open(Audience::External)? })
     }
 
@@ -239,10 +268,7 @@ impl Edition {
                     .filter(|document| audience == Audience::Internal || document.content == Content::Shared)
                     .map(|d| Part::of(d.content.clone(), &self.instance, &d.location, &d.bytes));
                 let draft = Draft { expires, version: *version, parts: parts.collect() };
-                let signer = signers.of(audience);
-                let certificate = signer.certificates.first().map(Vec::as_slice).unwrap_or_default();
-                let bytes = draft.sign(random()?, signer.key.signing(), certificate)?;
-                directories.insert((*version, audience.directory()), Bytes::from(bytes));
+                directories.insert((*version, audience.directory()), signers.of(audience).sign(&draft)?);
             }
         }
         Ok(Publication { signed_at: now, expires, directories })
@@ -474,7 +500,7 @@ pub fn anchor_file(directory: &Path, audience: Audience) -> PathBuf {
 
 /// The version that a query asks for: 2 when it names none. Seen: X-Road 7.8's web server takes what is not digits
 /// for none, and a number that is not published for what is not there.
-fn version_asked(query: Option<&str>) -> Option<u8> {
+pub(crate) fn version_asked(query: Option<&str>) -> Option<u8> {
     let named = query.into_iter().flat_map(|q| q.split('&')).find_map(|pair| pair.strip_prefix("version="));
     match named {
         Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -494,8 +520,7 @@ fn stamp(now: UnixTime, random: [u8; 40]) -> String {
     format!("{y:04}{mo:02}{d:02}{h:02}{mi:02}{s:02}{millis:03}{rest:06}")
 }
 
-fn paths(directory: &Path, audience: Audience) -> (PathBuf, PathBuf) {
-    let name = audience.name();
+fn paths(directory: &Path, name: &str) -> (PathBuf, PathBuf) {
     (directory.join(format!("{name}.key.pem")), directory.join(format!("{name}.cert.pem")))
 }
 
@@ -504,11 +529,11 @@ fn read_applied(directory: &Path) -> Result<String, PublishError> {
     std::fs::read_to_string(&path).map_err(|source| PublishError::File { path, source })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     replace_file(path, bytes, 0o644).map_err(|source| PublishError::File { path: path.to_owned(), source })
 }
 
-fn random() -> Result<[u8; 40], PublishError> {
+pub(crate) fn random() -> Result<[u8; 40], PublishError> {
     use ring::rand::SecureRandom as _;
     let mut bytes = [0; 40];
     ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| PublishError::NoRandom)?;

@@ -17,6 +17,7 @@
 //! | [`instance`] | members, servers, groups, approved services, from one file |
 //! | [`store`] | remembers all that, who changed what when, and what waits; SQLite or PostgreSQL |
 //! | [`globalconf`] | signs the instance's configuration, versions 2 to 6 |
+//! | [`proxy`] | fetches somebody's configuration, verifies it, signs it anew: outlives a broken link |
 //! | [`serve`] | all of these over HTTP, any or all in one process |
 //! | [`federation`] | makes a whole instance in a directory, for the demo and for tests |
 //! | [`verify`] | containers and archives, offline |
@@ -40,6 +41,7 @@ pub mod naming;
 pub mod ocsp;
 pub mod pem;
 pub mod policy;
+pub mod proxy;
 pub mod request;
 mod responder;
 pub mod serve;

@@ -70,6 +70,22 @@ impl From<Span> for String {
     }
 }
 
+/// A length of time for people, in its two largest units: `2 d 23 h`, `9 min 30 s`.
+#[must_use]
+pub fn roughly(span: Duration) -> String {
+    let secs = span.as_secs();
+    let first = UNITS.iter().position(|(size, _)| secs >= *size).unwrap_or(UNITS.len() - 1);
+    let mut rest = secs;
+    let mut words = Vec::new();
+    for (size, unit) in UNITS.iter().skip(first).take(2) {
+        if rest >= *size || words.is_empty() {
+            words.push(format!("{} {unit}", rest / size));
+        }
+        rest %= size;
+    }
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +98,11 @@ mod tests {
             assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
         }
         assert_eq!(Span::minutes(90).to_string(), "90 min");
+        for (secs, text) in
+            [(0, "0 s"), (59, "59 s"), (570, "9 min 30 s"), (600, "10 min"), (255_600, "2 d 23 h")]
+        {
+            assert_eq!(roughly(Duration::from_secs(secs)), text);
+        }
         for text in ["", "10", "min", "1.5 h", "-1 s", "99999999999999999 d", "5 weeks"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }

@@ -6,6 +6,7 @@ mod authority;
 mod failure;
 mod instance;
 mod issue;
+mod proxy;
 pub mod table;
 
 use crate::exit::{Exit, Failure, Streams};
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use authority::{Crl, Init, List, Place, RenewResponder, Revoke, Show};
 pub use instance::{Anchor, Apply, InitInstance, InstanceCommand, ShowInstance, Sign};
 pub use issue::{Issue, PurposeName, Renew};
+pub use proxy::{ProxyArgs, ProxyCommand};
 
 /// What those run whom everyone trusts.
 #[derive(Debug, Clone, Subcommand)]
@@ -43,6 +45,8 @@ pub enum CaCommand {
     /// Keep and sign the configuration of an instance
     #[command(subcommand)]
     Instance(InstanceCommand),
+    /// Fetch a configuration, verify it, sign it anew and serve it until SIGTERM
+    Proxy(ProxyArgs),
     /// Verify containers and archives, offline
     Verify(VerifyArgs),
 }
@@ -72,6 +76,7 @@ pub async fn run(command: CaCommand, streams: &mut Streams<'_>) -> Result<Exit, 
         CaCommand::RenewResponder(arguments) => authority::renew_responder(&arguments, streams, clock.now()),
         CaCommand::Instance(command) => instance::run(&command, streams, clock.now()),
         CaCommand::Verify(arguments) => verify::run(&arguments, streams),
+        CaCommand::Proxy(arguments) => proxy::run(&arguments, streams, clock).await,
         CaCommand::Serve(arguments) => serve(&arguments, streams, clock).await,
     }
 }
@@ -88,6 +93,15 @@ pub async fn main(command: CaCommand, streams: &mut Streams<'_>) -> Exit {
 }
 
 async fn serve(arguments: &Serve, streams: &mut Streams<'_>, clock: Clock) -> Result<Exit, Failure> {
+    log_to_stderr();
+    let running = match Services::open(&arguments.config, clock) {
+        Ok(services) => Running::listen(services).await,
+        Err(error) => Err(error),
+    };
+    until_stopped(running.map_err(|error| serve_failure(&error))?, streams).await
+}
+
+fn log_to_stderr() {
     // a program around us may have its own
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -96,11 +110,10 @@ async fn serve(arguments: &Serve, streams: &mut Streams<'_>, clock: Clock) -> Re
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
         )
         .try_init();
-    let running = match Services::open(&arguments.config, clock) {
-        Ok(services) => Running::listen(services).await,
-        Err(error) => Err(error),
-    };
-    let running = running.map_err(|error| serve_failure(&error))?;
+}
+
+/// Says where it serves, and stops it when told.
+async fn until_stopped(running: Running, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let stop =
         stop_signal().map_err(|e| Failure::new(Exit::OurBug, format!("cannot wait for signals: {e}")))?;
     streams.talk(format!("serving on http://{}", running.address()));

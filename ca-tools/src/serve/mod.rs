@@ -11,21 +11,24 @@
 //! Plain HTTP: everything served is signed. Time comes from a [`Clock`], so that tests wind it.
 
 mod conf;
-mod route;
+pub(crate) mod route;
+mod running;
+
+pub use running::{Running, Service};
 
 use crate::globalconf::{PublishError, Publisher};
 use crate::ocsp::{Pace, Responder, ResponderError};
 use crate::tsa::{Stamper, StamperError};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use saatkond_proto::time::UnixTime;
+use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, JoinSet};
 
 /// The time, asked for; a test brings its own.
 #[derive(Clone)]
@@ -144,12 +147,6 @@ impl Services {
         &self.0.clock
     }
 
-    /// Where they are to be reached, `ADDRESS:PORT`.
-    #[must_use]
-    pub fn listen(&self) -> &str {
-        &self.0.listen
-    }
-
     /// Signs the configuration anew where that is due; tells how long until it is due again.
     fn renew(&self) -> Option<Duration> {
         let now = self.0.clock.now();
@@ -173,136 +170,27 @@ impl Services {
     }
 }
 
-/// Connections at once; each costs a few KB and a file descriptor.
-const CONNECTIONS_MAX: usize = 1024;
-/// How long a request's head and its body may take each, and a connection may idle.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a connection may last: who reads slowly must not keep a place for ever.
-const LIFETIME: Duration = Duration::from_secs(600);
-/// How long connections at work get to finish when told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// Services that run in this process until stopped.
-#[derive(Debug)]
-pub struct Running {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    work: JoinHandle<()>,
-}
-
-impl Running {
-    /// Serves on the address that the services' file names.
-    ///
-    /// # Errors
-    /// [`ServeError::Listen`].
-    pub async fn listen(services: Services) -> Result<Self, ServeError> {
-        let address = services.listen().to_owned();
-        let listener = TcpListener::bind(&address).await;
-        Self::start(listener.map_err(|source| ServeError::Listen { address, source })?, services)
+impl Service for Services {
+    fn listen(&self) -> &str {
+        &self.0.listen
     }
 
-    /// Serves on `listener`.
-    ///
-    /// # Errors
-    /// [`ServeError::Listen`].
-    pub fn start(listener: TcpListener, services: Services) -> Result<Self, ServeError> {
-        let address = listener
-            .local_addr()
-            .map_err(|source| ServeError::Listen { address: services.listen().to_owned(), source })?;
-        let (stop, stopped) = watch::channel(false);
-        let work = tokio::spawn(run(listener, services, stopped));
-        Ok(Self { address, stop, work })
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        route::answer(self, request).await
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Takes no more connections, finishes those at work, ends.
-    pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        let _ = self.work.await;
-    }
-}
-
-async fn run(listener: TcpListener, services: Services, stopped: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    let renewal = tokio::spawn(keep_signed(services.clone()));
-    let mut end = stopped.clone();
-    loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&room).acquire_owned() => permit,
-            () = told(&mut end) => break,
-        };
-        let Ok(permit) = permit else { break };
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (services, stopped) = (services.clone(), stopped.clone());
-                    connections.spawn(async move {
-                        let _ = tokio::time::timeout(LIFETIME, serve(stream, services, stopped)).await;
-                        drop(permit);
-                    });
-                }
+    /// Signs the configuration anew when it is due, whether or not anybody asks.
+    async fn work(self) {
+        loop {
+            let services = self.clone();
+            let due = tokio::task::spawn_blocking(move || services.renew()).await;
+            match due {
+                Ok(Some(renewal)) => tokio::time::sleep(renewal).await,
+                Ok(None) => return,
                 Err(error) => {
-                    // out of file descriptors, most likely: others give theirs back
-                    tracing::warn!(%error, "connection not accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tracing::error!(%error, "signing the configuration failed");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-            },
-            () = told(&mut end) => break,
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    renewal.abort();
-    let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
-}
-
-/// Waits until told to stop; whoever could tell being gone is the same.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-/// Signs the configuration anew when it is due, whether or not anybody asks.
-async fn keep_signed(services: Services) {
-    loop {
-        let services = services.clone();
-        let due = tokio::task::spawn_blocking(move || services.renew()).await;
-        match due {
-            Ok(Some(renewal)) => tokio::time::sleep(renewal).await,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(%error, "signing the configuration failed");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, services: Services, mut stopped: watch::Receiver<bool>) {
-    let service = hyper::service::service_fn(move |request| route::answer(services.clone(), request));
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return;
-            }
-            () = told(&mut stopped), if !draining => {
-                draining = true;
-                connection.as_mut().graceful_shutdown();
             }
         }
     }

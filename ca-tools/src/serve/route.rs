@@ -1,6 +1,7 @@
 //! Which request gets which answer.
 
-use super::{PATIENCE, Services};
+use super::Services;
+use super::running::PATIENCE;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -22,10 +23,14 @@ enum Asked {
     Ready,
 }
 
+/// Text for people.
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What is said back, before it is HTTP.
-enum Said {
+pub(crate) enum Said {
     /// The content type and the body.
     Good(&'static str, Bytes),
+    /// The status, and why in words.
     Not(StatusCode, String),
 }
 
@@ -40,18 +45,30 @@ pub(super) async fn answer(
         }),
         Err(said) => said,
     };
-    let (status, kind, body) = match said {
-        Said::Good(kind, body) => (StatusCode::OK, kind, body),
-        Said::Not(status, text) => (status, "text/plain; charset=utf-8", Bytes::from(text)),
-    };
-    let length = body.len();
-    let mut response = Response::new(Full::new(if is_head { Bytes::new() } else { body }));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(length));
-    Ok(response)
+    Ok(said.into_response(is_head))
+}
+
+impl Said {
+    /// The HTTP of it; to HEAD without the body.
+    pub(crate) fn into_response(self, is_head: bool) -> Response<Full<Bytes>> {
+        let (status, kind, body) = match self {
+            Self::Good(kind, body) => (StatusCode::OK, kind, body),
+            Self::Not(status, text) => (status, TEXT, Bytes::from(text)),
+        };
+        let length = body.len();
+        let mut response = Response::new(Full::new(if is_head { Bytes::new() } else { body }));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+        headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(length));
+        response
+    }
+
+    /// There is nothing at that place.
+    pub(crate) fn absent() -> Self {
+        Self::Not(StatusCode::NOT_FOUND, "not found\n".to_owned())
+    }
 }
 
 async fn asked(services: &Services, request: Request<Incoming>) -> Result<Asked, Said> {
@@ -112,17 +129,16 @@ async fn post(request: Request<Incoming>) -> Result<Bytes, Said> {
     }
 }
 
-fn wrong_method(expected: &str) -> Said {
+pub(crate) fn wrong_method(expected: &str) -> Said {
     Said::Not(StatusCode::METHOD_NOT_ALLOWED, format!("expected {expected}\n"))
 }
 
 impl Services {
     fn say(&self, asked: Asked) -> Said {
         let now = self.clock().now();
-        let absent = || Said::Not(StatusCode::NOT_FOUND, "not found\n".to_owned());
         match asked {
             Asked::Ocsp(request) => {
-                let Some((_, responder)) = &self.0.ocsp else { return absent() };
+                let Some((_, responder)) = &self.0.ocsp else { return Said::absent() };
                 let (response, trouble) = responder.answer(&request, now);
                 if let Some(error) = trouble {
                     tracing::error!(error = crate::globalconf::chain(&error), "OCSP request refused");
@@ -130,7 +146,7 @@ impl Services {
                 Said::Good("application/ocsp-response", response)
             }
             Asked::Stamp(request) => {
-                let Some((_, stamper)) = &self.0.tsa else { return absent() };
+                let Some((_, stamper)) = &self.0.tsa else { return Said::absent() };
                 let (response, trouble) = stamper.answer(&request, now);
                 if let Some(error) = trouble {
                     tracing::error!(error = crate::globalconf::chain(&error), "time-stamp refused");
@@ -138,7 +154,7 @@ impl Services {
                 Said::Good("application/timestamp-reply", Bytes::from(response))
             }
             Asked::Configuration { path, query } => {
-                let Some(publisher) = &self.0.configuration else { return absent() };
+                let Some(publisher) = &self.0.configuration else { return Said::absent() };
                 // also for whom the clock was wound, or the machine slept
                 self.renew();
                 let found = {
@@ -146,9 +162,9 @@ impl Services {
                     publisher.find(&path, query.as_deref())
                 };
                 let kind = if path.ends_with(".xml") { "text/xml" } else { "application/octet-stream" };
-                found.map_or_else(absent, |bytes| Said::Good(kind, bytes))
+                found.map_or_else(Said::absent, |bytes| Said::Good(kind, bytes))
             }
-            Asked::Live => Said::Good("text/plain; charset=utf-8", Bytes::from_static(b"live\n")),
+            Asked::Live => Said::Good(TEXT, Bytes::from_static(b"live\n")),
             Asked::Ready => self.ready(),
         }
     }
@@ -177,7 +193,7 @@ impl Services {
             }
         }
         if troubles.is_empty() {
-            Said::Good("text/plain; charset=utf-8", Bytes::from_static(b"ready\n"))
+            Said::Good(TEXT, Bytes::from_static(b"ready\n"))
         } else {
             Said::Not(StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n")
         }

@@ -9,5 +9,6 @@ mod authority;
 mod cli;
 mod continuity;
 mod lifetime;
+mod proxy;
 mod services;
 mod support;

@@ -135,6 +135,16 @@
 //! With `log.keep` a closed file of the log is deleted, the oldest first, with its bodies, when its youngest message is
 //! older than that: never before all in it are time-stamped, and with `log.archive` never before it is archived.
 //!
+//! # A configuration that outlives its link
+//!
+//! An embassy runs `saatkond ca proxy --config proxy.toml` beside its gateway: it fetches the instance's configuration, holds
+//! it against the anchor, and signs it anew with a key of its own (`… init` makes it). The gateway there is given the
+//! proxy's anchor (`… anchor --out anchor.xml`), and learns of no other place. With nobody upstream the proxy goes on with
+//! what it fetched last: until upstream's own signature has ended, and `validity` of `proxy.toml` after that, to the second,
+//! restarts included. `… show` and `/health/ready` say how long is left. A longer `validity` bridges a longer cut; as long
+//! a member or certificate that was thrown out meanwhile is let in by those behind the proxy, and who holds its key decides
+//! whom they trust.
+//!
 //! # Drain
 //!
 //! SIGTERM or SIGINT: `ready` becomes 503, the doors close, exchanges under way go on for at most `timeouts.drain`, then

@@ -7,7 +7,8 @@ use saatkond_ca::ca::{Authority, Policy};
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::instance::Instance;
 use saatkond_ca::key::KeySpec;
-use saatkond_ca::serve::{Clock, Services};
+use saatkond_ca::proxy::{Proxy, create_key};
+use saatkond_ca::serve::{Clock, Service as _, Services};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -72,8 +73,15 @@ fn an_authority_and_a_server_take_their_files() {
         .unwrap();
 
     put("serve.toml");
-    let services = Services::open(&made.serve_config(), clock).unwrap();
+    let services = Services::open(&made.serve_config(), clock.clone()).unwrap();
     assert_eq!(services.listen(), "0.0.0.0:80");
+
+    put("proxy.toml");
+    fs::copy(made.anchor(), trust.join("anchor.xml")).unwrap();
+    create_key(&trust.join("proxy.toml"), KeySpec::P256).unwrap();
+    let proxy = Proxy::open(&trust.join("proxy.toml"), clock).unwrap();
+    assert_eq!(proxy.anchor().sources[0].url, "http://conf.embassy.example/proxy/conf");
+
     uncommented(&trust);
     fs::remove_dir_all(&directory).unwrap();
 }

@@ -20,7 +20,7 @@ struct File {
     sources: &'static [&'static str],
 }
 
-const FILES: [File; 6] = [
+const FILES: [File; 7] = [
     File {
         name: "gateway.toml",
         about: "How one gateway runs.",
@@ -48,6 +48,11 @@ const FILES: [File; 6] = [
         name: "serve.toml",
         about: "Which trust services one process offers.",
         sources: &[include_str!("../../../ca-tools/src/serve/conf.rs")],
+    },
+    File {
+        name: "proxy.toml",
+        about: "Whose configuration is passed on, and how.",
+        sources: &[include_str!("../../../ca-tools/src/proxy/conf.rs")],
     },
     File {
         name: "instance.toml",

@@ -132,8 +132,15 @@ pub fn version_urls(url: &str) -> Vec<String> {
     if version_in(url).is_some() {
         return vec![url.to_owned()];
     }
-    let join = if url.contains('?') { '&' } else { '?' };
-    (VERSION_MIN..=VERSION_MAX).rev().map(|version| format!("{url}{join}version={version}")).collect()
+    (VERSION_MIN..=VERSION_MAX).rev().map(|version| with_version(url, version)).collect()
+}
+
+/// The URL to ask at a location for this very version, whatever it names; 404 means that it is not there.
+#[must_use]
+pub fn with_version(url: &str, version: u8) -> String {
+    let base = without_version(url);
+    let join = if base.contains('?') { '&' } else { '?' };
+    format!("{base}{join}version={version}")
 }
 
 fn version_in(url: &str) -> Option<&str> {

@@ -72,6 +72,8 @@ pub(super) struct Errand<'a> {
     pub(super) provider: ClientId,
     /// Whether it may be asked twice.
     pub(super) may_repeat: bool,
+    /// Whether it is asked by SOAP.
+    pub(super) is_soap: bool,
     /// Until it is signed.
     unsigned: Mutex<Option<Call>>,
     signed: OnceCell<Recorded<Signed>>,
@@ -86,8 +88,9 @@ pub(super) struct Answered {
 impl<'a> Errand<'a> {
     pub(super) fn new(gateway: &'a Gateway, world: &'a World, call: Call, may_repeat: bool) -> Self {
         let provider = call.question.service().client.clone();
+        let is_soap = matches!(call.question, Question::Soap(_));
         let (unsigned, signed) = (Mutex::new(Some(call)), OnceCell::new());
-        Self { gateway, world, provider, may_repeat, unsigned, signed }
+        Self { gateway, world, provider, may_repeat, is_soap, unsigned, signed }
     }
 
     /// Opens a connection to one of these doors.
@@ -135,7 +138,7 @@ impl<'a> Errand<'a> {
             let answer = check::receive(gateway, &signed.call.question, response).await?;
             Ok((check::check(gateway, world, &signed.call, answer).await?, head_at))
         };
-        answered.await.map_err(|fault| judge(fault, &lane, self.may_repeat))
+        answered.await.map_err(|fault| judge(fault, &lane, self))
     }
 
     /// Signs and records the call: once, when the first door is open.

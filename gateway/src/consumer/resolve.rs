@@ -21,7 +21,7 @@ pub struct Route {
     pub doors: Vec<Door>,
     /// How they are tried.
     pub order: Order,
-    /// Whether it may be asked twice: a read by its method that is no declared write.
+    /// Whether it may be asked twice: a read, as its provider declares it, else by its method.
     pub may_repeat: bool,
     /// What the call does, where the provider is a register of the instance's policy and the doors were chosen by it.
     pub access: Option<Access>,
@@ -49,7 +49,7 @@ pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<
     }
     let register = world.conf.continuity().and_then(|policy| Some((policy, policy.register(provider)?)));
     let access = question.access(register.map(|(_, register)| register));
-    let may_repeat = question.is_safe() && access == Access::Read;
+    let may_repeat = access == Access::Read;
     if let Some(named) = question.security_server() {
         servers.retain(|server| server.id == *named);
         if servers.is_empty() {

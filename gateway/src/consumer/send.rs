@@ -1,9 +1,9 @@
 //! When a call may go to another door, and who is asked beside whom.
 //!
 //! One rule for the whole product. (a) Until the first byte of the signature part is handed to TLS, any call
-//! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only GET, HEAD and
-//! OPTIONS may, unless the provider declared them writes; anything else, SOAP included, ends as `outcome_unknown`, told to the
-//! caller and never repeated. (c) A fault is only the TLS peer's word: reads go on, writes do not. A write goes on, once, to
+//! may: no conforming provider acts on an unsigned message. (b) After that, without a verified answer, only reads may: what
+//! the register's provider declares to be one, else GET, HEAD and OPTIONS; anything else, SOAP included, ends as
+//! `outcome_unknown`, told to the caller and never repeated. (c) A fault is only the TLS peer's word: reads go on, writes do not. A write goes on, once, to
 //! the site that a *signed* answer names which says that nothing was executed.
 //!
 //! Doors are tried in turn. A read of a register whose doors are watched does not wait for one that is lost, or slower than
@@ -19,7 +19,7 @@ use crate::net::outward::Lane;
 use crate::net::task::Account;
 use crate::world::World;
 use saatkond_proto::continuity::{Access, refusal};
-use saatkond_proto::fault::{Code, Fault, Leaf, Retry, Side};
+use saatkond_proto::fault::{Code, Fault, Leaf, Origin, Retry, Side};
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::slice;
@@ -51,8 +51,8 @@ pub async fn send(
     account.bytes += message::len(&call.attachments);
     let errand = Errand::new(gateway, world, call, may_repeat);
     let matched = match access {
-        Some(Access::Read) if may_repeat => beside(&errand, doors, account).await?,
-        Some(access) => Box::pin(watched(&errand, doors, order, access, account)).await?,
+        Some(Access::Read) => beside(&errand, doors, account).await?,
+        Some(Access::Write) => Box::pin(watched(&errand, doors, order, account)).await?,
         None => in_turn(&errand, doors, order, account).await?,
     };
     account.bytes += matched.body_len();
@@ -71,17 +71,17 @@ const fn may_move(fault: &Fault, may_repeat: bool) -> bool {
 }
 
 /// Says what a failure means for the call: whether it may have taken effect.
-pub(super) fn judge(fault: Fault, lane: &Lane, may_repeat: bool) -> Fault {
+pub(super) fn judge(fault: Fault, lane: &Lane, errand: &Errand<'_>) -> Fault {
     if !lane.is_handed() {
         return fault.retry(Retry::Untouched);
     }
-    if is_final(&fault) {
+    if is_final(&fault, errand.is_soap) {
         return fault.retry(Retry::Pointless);
     }
     let broke_off = matches!(&fault.code, Code::Ours { leaf: Leaf::IoError | Leaf::NetworkError, .. });
     let fault = fault.retry(Retry::Unknown);
     // The peer's own words stay as they are, and what it said is known.
-    if may_repeat || matches!(fault.code, Code::Foreign(_)) {
+    if errand.may_repeat || matches!(fault.code, Code::Foreign(_)) {
         return fault;
     }
     let detail = format!(
@@ -93,13 +93,16 @@ pub(super) fn judge(fault: Fault, lane: &Lane, may_repeat: bool) -> Fault {
     Fault { code, detail, ..fault }
 }
 
-/// Whether every door would say the same: what the provider decided, not what failed at one of its gateways.
-fn is_final(fault: &Fault) -> bool {
+/// Whether every door would say the same: what the provider decided, not what failed at one of its gateways. In SOAP a
+/// fault whose code is no gateway's is the service's own answer.
+fn is_final(fault: &Fault, is_soap: bool) -> bool {
+    const GATEWAYS: [&str; 2] = [Origin::ServerProxy.text(), Origin::ClientProxy.text()];
     const DECIDED: [Leaf; 4] =
         [Leaf::AccessDenied, Leaf::UnknownService, Leaf::ServiceType, Leaf::InvalidRequest];
     let Code::Foreign(code) = &fault.code else { return false };
+    let (code, own) = (code.to_lowercase(), |code: &str| GATEWAYS.iter().any(|of| code.starts_with(of)));
     let last = code.rsplit('.').next().unwrap_or_default();
-    DECIDED.iter().any(|leaf| leaf.text() == last)
+    DECIDED.iter().any(|leaf| leaf.text() == last) || (is_soap && !own(&code))
 }
 
 /// The site to which a signed answer sends a write that was not executed.
@@ -158,9 +161,9 @@ async fn watched(
     errand: &Errand<'_>,
     mut doors: Vec<Door>,
     order: Order,
-    access: Access,
     account: &mut Account,
 ) -> Result<Matched, Fault> {
+    let access = Access::Write;
     let known = &errand.gateway.embassy.doors;
     let (mut last, mut may_be_kept, mut was_sent_on): (Option<Fault>, bool, bool) = (None, true, false);
     loop {
@@ -173,7 +176,7 @@ async fn watched(
         {
             Ok(Answered { matched, took }) => {
                 known.answered(&door, &errand.provider, access, Some(took));
-                let next = match sent_on(&matched).filter(|_| access == Access::Write && !was_sent_on) {
+                let next = match sent_on(&matched).filter(|_| !was_sent_on) {
                     Some(site) => known.at_site(errand.world, &errand.provider, site),
                     None => Vec::new(),
                 };
@@ -196,9 +199,10 @@ async fn watched(
             may_be_kept = false;
             continue;
         }
-        match fault.retry {
-            Retry::Pointless => heard(errand, &door, access, &fault),
-            Retry::Untouched | Retry::Unknown => known.failed(&door, &errand.provider, access),
+        // Who tells of a fault is there: of one write that fails, others learn nothing.
+        match (fault.retry, &fault.code) {
+            (Retry::Pointless, _) | (_, Code::Foreign(_)) => heard(errand, &door, access, &fault),
+            (Retry::Untouched | Retry::Unknown, _) => known.failed(&door, &errand.provider, access),
         }
         if !may_move(&fault, errand.may_repeat) || doors.is_empty() || !known.takes_second(&errand.provider) {
             return Err(fault);
@@ -272,7 +276,7 @@ async fn patiently(
         answered = bringing => answered,
         () = lost => {
             let detail = format!("{} gives no signs of life any more", door.server);
-            Err(judge(Fault::new(Leaf::IoError, detail).at(Side::Peer), &lane, errand.may_repeat))
+            Err(judge(Fault::new(Leaf::IoError, detail).at(Side::Peer), &lane, errand))
         }
     }
 }

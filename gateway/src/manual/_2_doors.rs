@@ -31,8 +31,9 @@
 //! says who leads the register, how old its copy is and whether it would answer; of a plain server any HTTP answer counts.
 //! That is a hint: it decides where a call is brought first and nothing else. A door is *silent* when nothing was heard for
 //! longer than it ever takes (an accrual detector: 650 ms for a door that answers regularly), *not reached* after two refused
-//! connections. Calls count, too: three failures in a row keep reads, or writes, of that register away from that door; one
-//! each second tries.
+//! connections. Calls count, too: three failures in a row keep reads, or writes, of that register away from that door, as
+//! long as there is another; one each second tries. What a provider's gateway or a SOAP service says of a write is its answer
+//! and no failure.
 //!
 //! **Reads** go to the sites with a copy, by their shares, or all to the first of the succession. What a site cannot take
 //! because its doors are down spills to the next in order. A site that is down leaves at once; it comes back after twenty
@@ -58,12 +59,12 @@
 //! 1. Until the first byte of the signature part is handed to TLS, **any** call may go to another door: nothing was
 //!    executed. This covers doors that are shut, that do not answer, that fail the handshake, that are not who they must be,
 //!    and connections that break while the body is sent.
-//! 2. After that, without an answer that holds, only **GET, HEAD and OPTIONS** may go on, unless the provider declared them
-//!    writes: asking twice does no harm.
+//! 2. After that, without an answer that holds, only **reads** may go on: what the register's provider declared to be one,
+//!    by whatever method or by SOAP, else GET, HEAD and OPTIONS. Asking twice does no harm.
 //!    Any other call ends. Where the connection broke or the answer did not come, its caller is told `outcome_unknown`: the
 //!    call may have been executed or not, and this gateway never repeats it.
 //! 3. A fault of the provider's gateway is unsigned, so it is only the word of the TLS peer. A read goes on to another
-//!    door, unless the fault is one that every door would tell; a write does not: its caller is told the fault. One word moves
+//!    door, unless the fault is one that every door would tell, as the fault of a SOAP service is; a write does not: its caller is told the fault. One word moves
 //!    a write: a **signed** answer with status 503 whose `X-Road-Error` ends in `continuity.not_authority` says that nothing was
 //!    executed and names the site that leads (`X-Road-Cont-Retry`). To that the write goes, once, with the same bytes; the
 //!    refusal is recorded before.

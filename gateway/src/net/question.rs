@@ -93,15 +93,6 @@ impl Question {
         }
     }
 
-    /// Whether it may be asked twice. Of a SOAP message nobody knows.
-    #[must_use]
-    pub const fn is_safe(&self) -> bool {
-        match self {
-            Self::Rest(request) => request.method.is_safe(),
-            Self::Soap(_) => false,
-        }
-    }
-
     /// As another gateway is sent it.
     #[must_use]
     pub fn outbound(&self) -> Outbound<'_> {

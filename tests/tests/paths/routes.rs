@@ -1,17 +1,19 @@
 //! Which copy of a register is asked, and what happens when it does not answer: reads go on, writes do not.
 
 use crate::sites::{believe, policy};
+use crate::soap;
 use saatkond::jobs::Job;
 use saatkond::keys::OperatorKey;
 use saatkond_proto::continuity::authority::{Claim, Switch, Token};
 use saatkond_proto::continuity::doors::{RegisterView, Trouble};
 use saatkond_proto::continuity::{Access, Class, Operator, Policy, ServiceAccess, refusal};
 use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
+use saatkond_proto::message::rest::Method;
 use saatkond_tests::federation::land;
-use saatkond_tests::peer::{Told, http_answer};
+use saatkond_tests::peer::{Told, fault_answer, http_answer};
 use saatkond_tests::site::{ASKING, answering};
 use saatkond_tests::stock::Stock;
-use saatkond_tests::{Answer, Ask, Door, Federation, Play, Service, Signer, Site, patiently};
+use saatkond_tests::{Answer, Ask, Door, Federation, Heard, Play, Service, Signer, Site, patiently};
 use std::time::{Duration, Instant};
 
 /// A consumer's gateway, a door at home that the test plays, a real gateway at the embassy.
@@ -192,7 +194,7 @@ async fn a_refusal_that_sends_nowhere_is_the_answer() {
 #[tokio::test]
 async fn a_write_does_not_go_on_for_an_unsigned_word() {
     let bench = Bench::new().await;
-    let fault = saatkond_tests::peer::fault_answer("server.serverproxy.continuity.not_authority");
+    let fault = fault_answer("server.serverproxy.continuity.not_authority");
     bench.home.plays(move |_| Play::Bytes(fault.clone()));
     let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
     assert_eq!((heard.status(), heard.code()), (500, "server.serverproxy.continuity.not_authority"));
@@ -234,6 +236,72 @@ async fn a_get_that_is_declared_a_write_is_treated_as_one() {
     assert_eq!(heard.code(), "server.clientproxy.outcome_unknown", "{heard:?}");
     assert!(bench.service.asked.is_empty());
     assert_eq!(bench.from(Ask::get("land/look/1")).await, "embassy");
+}
+
+/// Declares a service of the land register, or a part of it, a read.
+fn reading(code: &str, endpoint: Option<Endpoint>) -> Policy {
+    let mut policy = both_may_lead();
+    policy.registers[0].services =
+        vec![ServiceAccess { code: code.to_owned(), version: None, endpoint, access: Access::Read }];
+    policy
+}
+
+#[tokio::test]
+async fn a_post_that_is_declared_a_read_is_treated_as_one() {
+    let queries = Endpoint { method: Some(Method::Post), path: PathGlob::new("/queries") };
+    let bench = Bench::of(reading("land", Some(queries))).await;
+    bench.home.plays(|_| Play::Last(Vec::new()));
+    assert_eq!(bench.from(Ask::post("land/queries", "{\"of\": 1001}")).await, "embassy");
+    // The same bytes, signed once.
+    assert_eq!(
+        (bench.home.received.len(), bench.service.asked.last().body.as_slice()),
+        (1, &b"{\"of\": 1001}"[..])
+    );
+    assert_eq!(bench.tax.log().len(), 2);
+    let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
+    assert_eq!(heard.code(), "server.clientproxy.outcome_unknown", "{heard:?}");
+    assert_eq!(bench.service.asked.len(), 1);
+}
+
+#[tokio::test]
+async fn a_soap_service_that_is_declared_a_read_is_treated_as_one() {
+    let bench = Bench::of(reading("parcel", None)).await;
+    let ask = |service: &str| soap::ask("text/xml", soap::envelope(service, service).as_bytes());
+    let code = |heard: &Heard| heard.fault().unwrap().code.to_lowercase();
+    bench.home.plays(|_| Play::Last(Vec::new()));
+    // The embassy has no such service, and says so: it was asked.
+    let heard = bench.tax.ask(&ask("parcel")).await;
+    assert_eq!(code(&heard), "server.serverproxy.unknown_service", "{heard:?}");
+    let heard = bench.tax.ask(&ask("sell")).await;
+    assert_eq!(code(&heard), "server.clientproxy.outcome_unknown", "{heard:?}");
+    assert_eq!(bench.home.received.len(), 2);
+}
+
+/// That a service refuses what it is asked says nothing of its door: neither reads nor writes are kept from it.
+#[tokio::test]
+async fn what_a_service_says_is_no_failure_of_its_door() {
+    let bench = Bench::of(reading("parcel", None)).await;
+    let fault = fault_answer("soap:Server.NoSuchTitle");
+    bench.home.plays(move |_| Play::Bytes(fault.clone()));
+    for service in ["parcel", "sell"] {
+        for _ in 0..4 {
+            let heard =
+                bench.tax.ask(&soap::ask("text/xml", soap::envelope(service, service).as_bytes())).await;
+            assert_eq!(heard.fault().unwrap().code, "soap:Server.NoSuchTitle", "{heard:?}");
+        }
+    }
+    let home = &bench.view().sites[0].doors[0];
+    assert_eq!((bench.home.received.len(), home.reads, home.writes, home.failures), (8, None, None, (0, 0)));
+    // So with a write that a gateway cannot carry out; reads go where they are answered.
+    let fault = fault_answer("server.serverproxy.service_failed.network_error");
+    bench.home.plays(move |_| Play::Bytes(fault.clone()));
+    for _ in 0..4 {
+        let heard = bench.tax.ask(&Ask::post("land", "{}")).await;
+        assert_eq!(heard.code(), "server.serverproxy.service_failed.network_error", "{heard:?}");
+        assert_eq!(bench.from(Ask::get("land")).await, "embassy");
+    }
+    let home = &bench.view().sites[0].doors[0];
+    assert_eq!((home.reads, home.writes, home.failures.1), (Some(Trouble::Fails), None, 0));
 }
 
 #[tokio::test]

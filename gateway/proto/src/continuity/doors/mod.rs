@@ -511,9 +511,7 @@ impl Asked {
         if let Some(trying) = self.trying(pulses, at, &all, Access::Read) {
             doors.insert(0, trying);
         }
-        if doors.is_empty() {
-            self.last_resort(at, &all, &mut doors);
-        }
+        self.last_resort(pulses, at, (&all, Access::Read), &mut doors);
         if doors.is_empty() {
             Err(Shut::NoCopy(self.troubles(pulses, at, &all, Access::Read)))
         } else {
@@ -531,9 +529,7 @@ impl Asked {
         if let Some(trying) = self.trying(pulses, at, &all, Access::Write) {
             doors.insert(0, trying);
         }
-        if doors.is_empty() {
-            self.last_resort(at, &all, &mut doors);
-        }
+        self.last_resort(pulses, at, (&all, Access::Write), &mut doors);
         if doors.is_empty() {
             let doors = self.troubles(pulses, at, &all, Access::Write);
             return Err(Shut::NoAuthority { site, doors });
@@ -558,8 +554,24 @@ impl Asked {
         Some(door)
     }
 
-    /// Nothing is up: one call each second tries the first door all the same.
-    fn last_resort(&mut self, at: Duration, all: &[ServerId], doors: &mut Vec<ServerId>) {
+    /// Nothing is up. Doors at which calls merely fail are asked all the same: that they fail everywhere says something of
+    /// the calls, such as those of one service that hangs, and nothing of where another would fare better. When there is
+    /// none, one call each second tries the first door.
+    fn last_resort(
+        &mut self,
+        pulses: &BTreeMap<ServerId, Pulse>,
+        at: Duration,
+        (all, access): (&[ServerId], Access),
+        doors: &mut Vec<ServerId>,
+    ) {
+        if !doors.is_empty() {
+            return;
+        }
+        let fails = |door: &&ServerId| self.trouble(pulses, at, door, access) == Some(Trouble::Fails);
+        doors.extend(all.iter().filter(fails).cloned());
+        if !doors.is_empty() {
+            return;
+        }
         let is_due = self.tried.is_none_or(|last| at.saturating_sub(last) >= RULES.pause);
         if let Some(first) = all.first().filter(|_| is_due) {
             self.tried = Some(at);

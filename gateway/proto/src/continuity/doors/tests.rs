@@ -192,6 +192,27 @@ fn calls_that_fail_open_the_breaker_of_their_kind_alone() {
     assert_eq!(choose(&mut doors, 20_030, Access::Read), ["HOME", "EMBASSY"]);
 }
 
+/// One service that hangs at every site fails everywhere: the other services of the register are served all the same.
+#[test]
+fn calls_that_fail_at_every_door_are_not_kept_from_all() {
+    let mut doors = doors_of(&[], &["HOME", "EMBASSY"]);
+    live(&mut doors, &["HOME", "EMBASSY"], 0, 1000);
+    for access in [Access::Read, Access::Write] {
+        for code in ["HOME", "EMBASSY"] {
+            (0..3).for_each(|_| doors.failed(ms(1000), &door(code), (&register(), access)));
+        }
+    }
+    for at in [1001, 1002, 1003] {
+        assert_eq!(choose(&mut doors, at, Access::Read), ["HOME", "EMBASSY"]);
+        assert_eq!(choose(&mut doors, at, Access::Write), ["HOME"]);
+    }
+    // What is known of the doors themselves stands.
+    (0..2).for_each(|_| doors.missed(&door("HOME")));
+    assert_eq!(choose(&mut doors, 1004, Access::Read), ["EMBASSY"]);
+    assert_eq!(choose(&mut doors, 1004, Access::Write), ["HOME"], "one each second");
+    assert!(doors.choose(ms(1005), &register(), Access::Write, None).is_err());
+}
+
 #[test]
 fn a_door_that_declines_reads_gets_none() {
     let mut doors = doors_of(&[], &["HOME", "EMBASSY"]);

@@ -6,9 +6,8 @@
 //! nonce, while the status is still the same. Requests with SHA-1 names come from X-Road's servers; the names are echoed
 //! as they came. Spec: RFC 6960; trust-and-configuration §3.6, §3.7.
 //!
-//! Ours: a request whose first certificate is of nobody here is refused (`unauthorized`, RFC 6960 2.3); of several
-//! certificates those of other authorities than the first known one are answered with `unknown`, for one signature
-//! speaks for one authority.
+//! Ours: a request that asks of a certificate of nobody here, or of those of several authorities, is refused
+//! (`unauthorized`, RFC 6960 2.3): one delegated signature speaks for one authority, and OpenSSL believes no other.
 
 use crate::ca::{self, CaError};
 use crate::index::{Index, IndexError, Record};
@@ -125,9 +124,8 @@ impl Responder {
     pub fn answer(&self, request: &[u8], now: UnixTime) -> (Bytes, Option<ResponderError>) {
         let refusal = |why| Bytes::from(refuse(why));
         let Ok(request) = parse_request(request) else { return (refusal(Refusal::MalformedRequest), None) };
-        let first = request.questions.first();
-        let Some(desk) = self.desks.iter().find(|desk| first.is_some_and(|q| q.is_of(&desk.authority)))
-        else {
+        let is_of = |desk: &&Desk| request.questions.iter().all(|question| question.is_of(&desk.authority));
+        let Some(desk) = self.desks.iter().find(is_of) else {
             return (refusal(Refusal::Unauthorized), None);
         };
         match desk.answer(request.questions, request.nonce.as_deref(), now, self.pace) {
@@ -170,7 +168,7 @@ impl Desk {
             _ => None,
         };
         let (seal, statuses, said) = self.look(now, |book| {
-            let statuses: Vec<Status> = questions.iter().map(|q| self.status(&book.index, q)).collect();
+            let statuses: Vec<Status> = questions.iter().map(|q| Self::status(&book.index, q)).collect();
             let said = name.as_ref().and_then(|name| book.said.get(name));
             let said = said.filter(|said| Some(&said.status) == statuses.first());
             let said = said.filter(|said| said.at <= now && now < said.at.plus(pace.remember));
@@ -218,10 +216,7 @@ impl Desk {
     }
 
     /// A serial that was taken but never came to a certificate is as unknown as one that was not.
-    fn status(&self, index: &Index, question: &Question) -> Status {
-        if !question.is_of(&self.authority) {
-            return Status::Unknown;
-        }
+    fn status(index: &Index, question: &Question) -> Status {
         let octets = question.serial.strip_prefix(&[0]).unwrap_or(&question.serial);
         match index.record(&ca::hex(octets)) {
             Some(Record { revoked: Some(revocation), .. }) => Status::Revoked { at: revocation.at },

@@ -1,5 +1,6 @@
 //! The trust services from outside: openssl, proto's readers and an independent verifier are the other side.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "the lints for tests spare functions marked as tests only"
@@ -8,6 +9,8 @@
 mod authority;
 mod cli;
 mod continuity;
+mod hostile;
+mod interop;
 mod lifetime;
 mod proxy;
 mod services;

@@ -115,6 +115,18 @@ impl ClientId {
         encode_segments(&self.segments())
     }
 
+    /// What X-Road calls such an identifier: `MEMBER` or `SUBSYSTEM`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        if self.subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" }
+    }
+
+    /// As X-Road's faults name it: `SUBSYSTEM:INSTANCE/CLASS/CODE/SUBSYSTEM`.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        format!("{}:{self}", self.kind())
+    }
+
     fn from_parts(parts: &[String], text: &str) -> Result<Self, IdError> {
         match parts {
             [i, c, m] => Ok(Self { member: MemberId::new(i, c, m), subsystem: None }),
@@ -146,6 +158,12 @@ impl ServiceId {
     #[must_use]
     pub fn to_path(&self) -> String {
         encode_segments(&self.segments())
+    }
+
+    /// As X-Road's faults name it: `SERVICE:INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE[/VERSION]`.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        format!("SERVICE:{self}")
     }
 
     fn segments(&self) -> Vec<&str> {
@@ -345,5 +363,17 @@ mod tests {
             let id = MemberId::new(instance, class, code).subsystem(sub);
             prop_assert_eq!(ClientId::from_path(&id.to_path()).unwrap(), id);
         }
+    }
+
+    #[test]
+    fn faults_name_them_with_their_kind_as_the_real_servers_do() {
+        let member = MemberId::new("DEV", "GOV", "M3");
+        let client = member.subsystem("REALSERVICE");
+        assert_eq!(member.client().typed(), "MEMBER:DEV/GOV/M3");
+        assert_eq!(client.typed(), "SUBSYSTEM:DEV/GOV/M3/REALSERVICE");
+        let service = client.service("nosuch");
+        assert_eq!(service.typed(), "SERVICE:DEV/GOV/M3/REALSERVICE/nosuch");
+        let versioned = ServiceId { version: Some("v1".to_owned()), ..service };
+        assert_eq!(versioned.typed(), "SERVICE:DEV/GOV/M3/REALSERVICE/nosuch/v1");
     }
 }

@@ -114,11 +114,14 @@ async fn soap<'a>(
     }
 }
 
+/// The fault for a client that is none of ours, in X-Road's words.
+fn unknown(id: &ClientId) -> Fault {
+    Fault::new(Leaf::UnknownMember, format!("Client '{}' not found", id.typed()))
+}
+
 /// Whether the information system may speak for the client.
 fn may_ask(gateway: &Gateway, world: &World, id: &ClientId, caller: &Caller) -> Result<(), Fault> {
-    let unknown =
-        || Fault::new(Leaf::UnknownMember, format!("client {id} is not one of this security server's"));
-    let client = world.server.client(id).ok_or_else(unknown)?;
+    let client = world.server.client(id).ok_or_else(|| unknown(id))?;
     connects_as_it_must(client, caller, gateway)?;
     let ours = world.conf.server(&gateway.conf.server);
     if !ours.is_some_and(|server| world.conf.is_registered_on(id, server)) {
@@ -139,9 +142,8 @@ pub(super) fn may_take(
     id: &ClientId,
     caller: &Caller,
 ) -> Result<(), Fault> {
-    let kind = if id.subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" };
-    let unknown = || Fault::new(Leaf::UnknownMember, format!("Client '{kind}:{id}' not found"));
-    connects_as_it_must(world.server.client(id).ok_or_else(unknown)?, caller, gateway)
+    let client = world.server.client(id).ok_or_else(|| unknown(id))?;
+    connects_as_it_must(client, caller, gateway)
 }
 
 /// Spec: message-path §1.3.

@@ -44,7 +44,8 @@ pub fn resolve(gateway: &Gateway, world: &World, question: &Question) -> Result<
     let mut servers = world.conf.servers_of(provider);
     servers.retain(|server| !server.address.is_empty());
     if servers.is_empty() {
-        let detail = format!("no security server is known for provider {provider}");
+        let asked = question.service().typed();
+        let detail = format!("Could not find addresses for service provider \"{asked}\"");
         return Err(Fault::new(Leaf::UnknownMember, detail));
     }
     let register = world.conf.continuity().and_then(|policy| Some((policy, policy.register(provider)?)));

@@ -8,6 +8,7 @@
 //! | [`_4_stricter`] | what X-Road 7.8 lets pass and we refuse, and why |
 //! | [`_5_running`] | start, health, drain, log lines, exit codes, and what to do when something fails |
 //! | [`_6_continuity`] | what a site is, which copy of a register may do what, and what is promised of it |
+//! | [`_7_real_server`] | how a live X-Road server is run against a gateway, and what came of it |
 //!
 //! Every option stands with its unit and default in `conf/gateway.toml`. What travels between gateways is the crate
 //! [`saatkond_proto`].
@@ -18,3 +19,4 @@ pub mod _3_stores;
 pub mod _4_stricter;
 pub mod _5_running;
 pub mod _6_continuity;
+pub mod _7_real_server;

@@ -83,7 +83,7 @@ pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
         return Ok(Permitted { called: Called::Metaservice(metaservice), question, announced });
     }
     let Some((provider, service)) = world.server.client(&id.client).zip(world.server.service(id)) else {
-        return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {id}")));
+        return Err(Fault::new(Leaf::UnknownService, format!("Unknown service: {}", id.typed())));
     };
     if let Standing::Stopped(why) = world.standing(&id.client) {
         return Err(Fault::new(Leaf::ClassForbidden, why));
@@ -103,10 +103,13 @@ pub fn authorise(world: &World, head: Head) -> Result<Permitted, Fault> {
         }
     };
     if !is_allowed {
-        return Err(Fault::new(Leaf::AccessDenied, format!("Request is not allowed: {id}")));
+        return Err(Fault::new(Leaf::AccessDenied, format!("Request is not allowed: {}", id.typed())));
     }
     if let Some(notice) = &service.disabled {
-        return Err(Fault::new(Leaf::ServiceDisabled, format!("Service {id} is disabled: {notice}")));
+        return Err(Fault::new(
+            Leaf::ServiceDisabled,
+            format!("Service {} is disabled: {notice}", id.typed()),
+        ));
     }
     let called = Called::Service(Box::new(Callee::new(provider, service)));
     Ok(Permitted { called, question, announced })

@@ -119,7 +119,7 @@ async fn open_api(gateway: &Gateway, world: &World, asked: &Request) -> Result<A
     let id = asked.service.client.service(code);
     let fault = |detail| Err(Fault::new(Leaf::InternalError, detail).at(Side::Service));
     let description = match find(world, &id) {
-        None => return fault(format!("Service not found: {id}")),
+        None => return fault(format!("Service not found: {}", id.typed())),
         Some((_, Service { kind: ServiceKind::Rest, .. })) => {
             return fault("Invalid service type: REST".to_owned());
         }
@@ -148,7 +148,7 @@ async fn wsdl(gateway: &Gateway, world: &World, asked: &Envelope) -> Result<Answ
         None | Some((_, Service { kind: ServiceKind::Soap, description: None, .. })) => {
             return Err(Fault::new(
                 Leaf::UnknownService,
-                format!("Could not find wsdl URL for service {id}"),
+                format!("Could not find wsdl URL for service {}", id.typed()),
             ));
         }
         Some((_, Service { kind: ServiceKind::Rest | ServiceKind::OpenApi, .. })) => {

@@ -181,7 +181,11 @@ fn without_ids(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A body: of an error of X-Road all but its words for people; of the HTTP server's own page only that it is one.
+/// Words of X-Road that name who or what was asked for: these must be its own.
+const WORDS_THAT_NAME: [&str; 3] =
+    ["Unknown service: ", "Request is not allowed: ", "Could not find addresses for service provider "];
+
+/// A body: of an error of X-Road all but its words for people, unless they name what was asked for; of the HTTP server's own page only that it is one.
 pub(crate) fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
     let is = |kind: &str| headers.values("content-type").iter().any(|v| v.starts_with(kind));
     let is_error = !headers.values("x-road-error").is_empty() || !headers.values("soapaction").is_empty();
@@ -202,7 +206,8 @@ pub(crate) fn same_form_of_body(headers: &Lines, body: &[u8]) -> String {
     ] {
         let from = text.find(begin).map(|at| at + begin.len());
         let to = from.and_then(|from| Some(from + text[from..].find(end)?));
-        if let Some((from, to)) = from.zip(to).filter(|(from, to)| to > from) {
+        let is_kept = |words: &str| WORDS_THAT_NAME.iter().any(|begin| words.starts_with(begin));
+        if let Some((from, to)) = from.zip(to).filter(|(from, to)| to > from && !is_kept(&text[*from..*to])) {
             text.replace_range(from..to, "<words>");
         }
     }

@@ -75,8 +75,7 @@ impl Sheet {
 
     /// An element that names a member or subsystem.
     pub(super) fn client_id(&mut self, name: &str, id: &ClientId) {
-        let kind = if id.subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" };
-        self.open_with(name, "ns2:objectType", kind);
+        self.open_with(name, "ns2:objectType", id.kind());
         self.text("ns2:xRoadInstance", &id.member.instance);
         self.text("ns2:memberClass", &id.member.class);
         self.text("ns2:memberCode", &id.member.code);

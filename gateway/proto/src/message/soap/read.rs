@@ -185,8 +185,11 @@ fn read_client(node: Node<'_, '_>) -> Result<ClientId, SoapError> {
     let names = [MEMBER.as_slice(), &["subsystemCode"]].concat();
     let mut parts = Parts::gather("client", node, &names)?;
     let client = parts.client()?;
-    let kind = if client.subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" };
-    if parts.is_a(kind) { Ok(client) } else { Err(parts.wrong("the identifier of a member or subsystem")) }
+    if parts.is_a(client.kind()) {
+        Ok(client)
+    } else {
+        Err(parts.wrong("the identifier of a member or subsystem"))
+    }
 }
 
 fn read_service(node: Node<'_, '_>) -> Result<ServiceId, SoapError> {

@@ -1,9 +1,10 @@
 //! Digests, signature algorithms, public keys, and keys that sign.
 //!
-//! ring does the work. It has no ECDSA over SHA-512 with P-256 or P-384, X-Road's default for EC keys since 7.6, so
-//! those go to the `p256` and `p384` crates.
+//! ring does the work. It has no ECDSA over SHA-512 with P-256 or P-384, X-Road's default for EC keys since 7.6: see `ec`.
 //!
 //! Ours: SHA-1 verifies nothing here. It names certificates (OCSP `CertID`, port 5577) and no more.
+
+mod ec;
 
 use crate::der::{self, Reader, tag};
 use ring::rand::SystemRandom;
@@ -420,25 +421,11 @@ impl PublicKey {
             (KeyKind::P384, DigestAlgorithm::Sha384) => {
                 self.ring(&rs::ECDSA_P384_SHA384_FIXED, message, &fixed)
             }
-            (KeyKind::P256, _) => verify_p256(&self.bits, &digest.digest(message), &fixed),
-            (KeyKind::P384, _) => verify_p384(&self.bits, &digest.digest(message), &fixed),
+            (KeyKind::P256, _) => ec::verify_p256(&self.bits, digest, message, &fixed),
+            (KeyKind::P384, _) => ec::verify_p384(&self.bits, digest, message, &fixed),
             (KeyKind::Rsa(_), _) => false,
         }
     }
-}
-
-fn verify_p256(point: &[u8], digest: &[u8], fixed: &[u8]) -> bool {
-    use p256::ecdsa::signature::hazmat::PrehashVerifier;
-    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point);
-    let value = p256::ecdsa::Signature::from_slice(fixed);
-    matches!((key, value), (Ok(key), Ok(value)) if key.verify_prehash(digest, &value).is_ok())
-}
-
-fn verify_p384(point: &[u8], digest: &[u8], fixed: &[u8]) -> bool {
-    use p384::ecdsa::signature::hazmat::PrehashVerifier;
-    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point);
-    let value = p384::ecdsa::Signature::from_slice(fixed);
-    matches!((key, value), (Ok(key), Ok(value)) if key.verify_prehash(digest, &value).is_ok())
 }
 
 /// Left-pads both halves of `r || s` to the field; `None` for an odd number of octets or more than two fields.
@@ -485,8 +472,8 @@ pub struct SigningKey {
 
 enum Pair {
     Rsa(Box<rs::RsaKeyPair>),
-    P256(Box<p256::ecdsa::SigningKey>),
-    P384(Box<p384::ecdsa::SigningKey>),
+    P256(Box<ec::P256Key>),
+    P384(Box<ec::P384Key>),
 }
 
 impl SigningKey {
@@ -495,14 +482,11 @@ impl SigningKey {
     /// # Errors
     /// [`CryptoError::BadPrivateKey`].
     pub fn from_pkcs8(document: &[u8]) -> Result<Self, CryptoError> {
-        use p256::pkcs8::DecodePrivateKey as _;
-        let (pair, spki) = if let Ok(key) = p256::ecdsa::SigningKey::from_pkcs8_der(document) {
-            let point = key.verifying_key().to_sec1_point(false);
-            let spki = ec_spki(OID_P256, point.as_bytes());
+        let (pair, spki) = if let Some(key) = ec::P256Key::from_pkcs8(document) {
+            let spki = ec_spki(OID_P256, &key.point());
             (Pair::P256(Box::new(key)), spki)
-        } else if let Ok(key) = p384::ecdsa::SigningKey::from_pkcs8_der(document) {
-            let point = key.verifying_key().to_sec1_point(false);
-            let spki = ec_spki(OID_P384, point.as_bytes());
+        } else if let Some(key) = ec::P384Key::from_pkcs8(document) {
+            let spki = ec_spki(OID_P384, &key.point());
             (Pair::P384(Box::new(key)), spki)
         } else {
             let key = rs::RsaKeyPair::from_pkcs8(document)
@@ -564,26 +548,19 @@ impl SigningKey {
                     .map_err(|_| CryptoError::SigningFailed)?;
                 Ok(out)
             }
-            Pair::P256(key) => {
-                use p256::ecdsa::signature::hazmat::PrehashSigner;
-                let value: p256::ecdsa::Signature =
-                    key.sign_prehash(&digest.digest(message)).map_err(|_| CryptoError::SigningFailed)?;
-                Ok(if form == EcdsaForm::Der {
-                    value.to_der().as_bytes().to_vec()
-                } else {
-                    value.to_bytes().to_vec()
-                })
-            }
-            Pair::P384(key) => {
-                use p384::ecdsa::signature::hazmat::PrehashSigner;
-                let value: p384::ecdsa::Signature =
-                    key.sign_prehash(&digest.digest(message)).map_err(|_| CryptoError::SigningFailed)?;
-                Ok(if form == EcdsaForm::Der {
-                    value.to_der().as_bytes().to_vec()
-                } else {
-                    value.to_bytes().to_vec()
-                })
-            }
+            Pair::P256(key) => key.sign(digest, message).map(|fixed| in_form(fixed, form)),
+            Pair::P384(key) => key.sign(digest, message).map(|fixed| in_form(fixed, form)),
+        }
+    }
+}
+
+/// An ECDSA value, `r || s` of a field each, as it is wanted.
+fn in_form(fixed: Vec<u8>, form: EcdsaForm) -> Vec<u8> {
+    match form {
+        EcdsaForm::Fixed => fixed,
+        EcdsaForm::Der => {
+            let (r, s) = fixed.split_at(fixed.len() / 2);
+            der::sequence([der::unsigned(r), der::unsigned(s)])
         }
     }
 }

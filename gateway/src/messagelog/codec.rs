@@ -114,6 +114,16 @@ impl Content {
     }
 }
 
+/// Whether a record is a message.
+pub(super) fn is_message(body: &[u8]) -> bool {
+    body.first() == Some(&MESSAGE)
+}
+
+/// The signature document in what messages share.
+pub(super) fn signature_in(shared: &[u8]) -> Option<&[u8]> {
+    Reader(shared).bytes()
+}
+
 /// A record's bytes.
 pub(super) struct Encoded {
     /// What is its own.

@@ -41,7 +41,7 @@ const ZEROS: &[u8] = &[0; 256 * 1024];
 
 /// What a segment is called: by its own number and that of its first record, so that a list of names tells where each
 /// record lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name {
     /// The segment's number, from 1.
     pub(super) segment: u64,

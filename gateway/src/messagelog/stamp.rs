@@ -7,7 +7,8 @@ use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::signature::batch::{self, ChainTree, SIGNATURES};
 use saatkond_proto::signature::{self, PartDigest};
 use saatkond_proto::time::UnixTime;
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Whether messages may be taken, as far as time-stamping goes.
@@ -76,15 +77,9 @@ impl MessageLog {
     /// [`LogError`] for a log that cannot be read.
     pub fn to_stamp(&self, max: usize) -> Result<Option<StampOrder>, LogError> {
         let mut covers = Vec::new();
-        // Messages that were signed together have one signature, and mostly follow one another.
-        let mut last: Option<(Arc<[u8]>, Vec<u8>)> = None;
+        let mut known = HashMap::new();
         for number in self.0.index.unstamped(max) {
-            let message = self.message(number)?;
-            let same = last.take().filter(|(signature, _)| *signature == message.proof.signature);
-            let (signature, digest) =
-                same.unwrap_or_else(|| (Arc::clone(&message.proof.signature), message.signature_digest()));
-            covers.push((number, digest.clone()));
-            last = Some((signature, digest));
+            covers.push((number, self.0.index.signature_digest(number, &mut known)?));
         }
         self.order(covers)
     }

@@ -1,11 +1,12 @@
 //! Reads segments: walks through one, or takes one record out.
 
 use super::LogError;
-use super::codec::Content;
+use super::codec::{self, Content};
 use super::disk::Name;
 use super::frame::{End, FRAME_BYTES, Frame, HEADER_BYTES, Header, Shared, Tail, Walk};
 use super::index::{Note, Rows};
-use std::collections::VecDeque;
+use saatkond_proto::crypto::DigestAlgorithm;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -159,6 +160,41 @@ impl Segments {
             },
         };
         Content::from_bytes(frame.body, shared).ok_or_else(damaged)
+    }
+
+    /// The SHA-512 of a message's signature document. `known` has those of documents met before, by where they lie:
+    /// messages that were signed together share one, which is read and digested once.
+    pub(super) fn signature_digest(
+        &self,
+        (name, number, offset): (Name, u64, u64),
+        known: &mut HashMap<(Name, u64), Vec<u8>>,
+    ) -> Result<Vec<u8>, LogError> {
+        let disk = |source| LogError::Disk { dir: self.dir.clone(), source };
+        let text = format!("record {number} does not hold");
+        let damaged = || damaged(&self.dir, name, offset, &text);
+        let segment = self.opened(name)?;
+        let read = |offset| segment.frame(offset).map_err(disk)?.ok_or_else(damaged);
+        let bytes = read(offset)?;
+        let frame = Frame::alone(&bytes, &segment.header).filter(|f| f.place.record == number);
+        let frame = frame.filter(|f| codec::is_message(f.body)).ok_or_else(damaged)?;
+        let digest_of = |shared| codec::signature_in(shared).map(|s| DigestAlgorithm::Sha512.digest(s));
+        let (at, digest) = match frame.shared {
+            Shared::Nothing => return Err(damaged()),
+            Shared::Own { bytes, .. } => (offset, digest_of(bytes)),
+            Shared::Lent { lender, sum } => {
+                if let Some(digest) = known.get(&(name, lender)) {
+                    return Ok(digest.clone());
+                }
+                let bytes = read(lender)?;
+                match Frame::alone(&bytes, &segment.header).map(|lender| lender.shared) {
+                    Some(Shared::Own { bytes, sum: found }) if found == sum => (lender, digest_of(bytes)),
+                    _ => return Err(damaged()),
+                }
+            }
+        };
+        let digest = digest.ok_or_else(damaged)?;
+        known.insert((name, at), digest.clone());
+        Ok(digest)
     }
 
     /// Lets go of a segment that is about to be deleted.

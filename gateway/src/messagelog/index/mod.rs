@@ -32,7 +32,7 @@ use runs::Unstamped;
 use saatkond_proto::continuity::once::Mark;
 use saatkond_proto::limits::CALLS_REMEMBERED_MAX;
 use saatkond_proto::time::UnixTime;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -237,11 +237,28 @@ impl Index {
 
     /// Takes one record out.
     pub(super) fn read(&self, number: u64) -> Result<Content, LogError> {
+        let (name, offset) = self.place_of(number)?;
+        self.segments.read(name, number, offset).map_err(|error| gone(error, number))
+    }
+
+    /// The SHA-512 of a message's signature document; `known` has those met before.
+    pub(super) fn signature_digest(
+        &self,
+        number: u64,
+        known: &mut HashMap<(Name, u64), Vec<u8>>,
+    ) -> Result<Vec<u8>, LogError> {
+        let (name, offset) = self.place_of(number)?;
+        let digest = self.segments.signature_digest((name, number, offset), known);
+        digest.map_err(|error| gone(error, number))
+    }
+
+    /// Where a record lies.
+    fn place_of(&self, number: u64) -> Result<(Name, u64), LogError> {
         let missing = || LogError::NoRecord { number };
         let name = self.name_of(number).ok_or_else(missing)?;
         let row = self.ask(name, &|known| known.rows(number..number + 1));
         let row = row.map_err(|error| gone(error, number))?.first().copied().ok_or_else(missing)?;
-        self.segments.read(name, number, row.offset).map_err(|error| gone(error, number))
+        Ok((name, row.offset))
     }
 
     /// The record of the time-stamp that covers a message.

@@ -210,14 +210,9 @@ impl IndexFile {
         self.tables.get(table).ok_or_else(|| wrong("its tables"))
     }
 
-    /// Entries of records by their numbers.
-    fn of_records(&self, table: usize, numbers: Range<u64>) -> io::Result<Vec<Vec<u8>>> {
-        let place = |number: u64| number.saturating_sub(self.name.record);
-        self.table(table)?.at(&self.file, &self.salt, place(numbers.start)..place(numbers.end))
-    }
-
-    fn all(&self, table: usize) -> io::Result<Vec<Vec<u8>>> {
-        self.table(table)?.at(&self.file, &self.salt, 0..u64::MAX)
+    /// Asks all entries of a table.
+    fn all<T>(&self, table: usize, ask: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<Vec<T>> {
+        self.table(table)?.at(&self.file, &self.salt, 0..u64::MAX, ask)
     }
 
     fn with_key(&self, table: usize, key: Key) -> io::Result<Vec<u64>> {
@@ -242,16 +237,27 @@ impl Known for IndexFile {
     }
 
     fn rows(&self, numbers: Range<u64>) -> io::Result<Vec<Row>> {
-        let row = |entry: &Vec<u8>| {
+        let row = |entry: &[u8]| {
             let offset = field(entry, 0)?;
             let time = UnixTime::from_millis(i64::from_be_bytes(field(entry, 1)?.to_be_bytes()));
             Ok(Row { offset: offset & !IS_STAMP, time, is_stamp: offset & IS_STAMP != 0 })
         };
-        self.of_records(ROWS, numbers)?.iter().map(row).collect()
+        let place = |number: u64| number.saturating_sub(self.name.record);
+        let places = place(numbers.start)..place(numbers.end);
+        self.table(ROWS)?.at(&self.file, &self.salt, places, row)
     }
 
     fn times(&self) -> Option<(UnixTime, UnixTime)> {
         (self.count > 0).then_some(self.times)
+    }
+
+    fn keys(&self) -> io::Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        for table in [QUERIES, MEMBERS] {
+            keys.extend(self.all(table, |entry| field(entry, 0).map(Key))?);
+        }
+        keys.dedup();
+        Ok(keys)
     }
 
     fn of_query(&self, query: Key) -> io::Result<Vec<u64>> {
@@ -269,24 +275,23 @@ impl Known for IndexFile {
     }
 
     fn covered(&self) -> io::Result<Vec<Run>> {
-        self.all(COVERED)?.iter().map(|entry| run(entry)).collect()
+        self.all(COVERED, run)
     }
 
     fn stamps(&self) -> io::Result<Vec<u64>> {
-        self.all(STAMPS)?.iter().map(|entry| field(entry, 0)).collect()
+        self.all(STAMPS, |entry| field(entry, 0))
     }
 
     fn bodies(&self) -> io::Result<Vec<BodyName>> {
-        let name = |entry: &Vec<u8>| BodyName::from_bytes(entry).ok_or_else(|| wrong("a body's name"));
-        self.all(BODIES)?.iter().map(name).collect()
+        self.all(BODIES, |entry| BodyName::from_bytes(entry).ok_or_else(|| wrong("a body's name")))
     }
 
     fn heard(&self) -> io::Result<Vec<(UnixTime, Mark)>> {
-        let heard = |entry: &Vec<u8>| {
+        let heard = |entry: &[u8]| {
             let time = UnixTime::from_millis(i64::from_be_bytes(field(entry, 0)?.to_be_bytes()));
             let mark = entry.get(8..).and_then(|rest| rest.first_chunk()).ok_or_else(|| wrong("a mark"))?;
             Ok((time, Mark::from_bytes(*mark)))
         };
-        self.all(HEARD)?.iter().map(heard).collect()
+        self.all(HEARD, heard)
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `rows` | what is known of the records of one segment, in memory |
 //! | `file`, `table` | the same beside a whole segment, on disk |
+//! | `catalogue` | what tells in which whole segments there may be something, without opening any |
 //! | `making` | the thread that makes index files |
 //! | `runs` | which messages have no time-stamp, and which time-stamp covers which |
 //!
@@ -11,6 +12,7 @@
 //! index files, of which some are kept open. Nothing is read at the start but the last segment, and the index files of
 //! those with messages that have no time-stamp.
 
+mod catalogue;
 mod file;
 mod making;
 mod rows;
@@ -26,6 +28,7 @@ use super::codec::Content;
 use super::disk::{self, Name};
 use super::frame::{End, Header};
 use super::store::{self, Segments, Walked};
+use catalogue::Catalogue;
 use file::IndexFile;
 use rows::Known;
 use runs::Unstamped;
@@ -48,6 +51,7 @@ pub(super) struct Index {
     state: Mutex<State>,
     /// Whole segments asked last, the last first.
     kept: Mutex<VecDeque<Kept>>,
+    catalogue: Catalogue,
     segments: Segments,
 }
 
@@ -108,12 +112,14 @@ impl Index {
             Some((rows, walked)) => (rows, Some(walked)),
             None => (Rows::new(first), None),
         };
+        let catalogue = Catalogue::open(dir, is_owner, whole.iter().copied());
         let state = State { whole, waiting: Vec::new(), open, unstamped: Unstamped::default() };
         let index = Self {
             dir: dir.to_owned(),
             is_owner,
             state: Mutex::new(state),
             kept: Mutex::default(),
+            catalogue,
             segments: Segments::new(dir),
         };
         if let Some(last) = &last {
@@ -206,7 +212,8 @@ impl Index {
         if !self.is_owner {
             return;
         }
-        if let Err(error) = file::write(&self.dir, rows, salt, end) {
+        let made = file::write(&self.dir, rows, salt, end);
+        if let Err(error) = made.and_then(|()| self.catalogue.add(rows.name(), rows)) {
             tracing::warn!(%error, segment = rows.name().segment, "index file not made");
         }
     }
@@ -277,7 +284,7 @@ impl Index {
     /// Records that may belong to this query, ascending.
     pub(super) fn of_query(&self, query: Key) -> Result<Vec<u64>, LogError> {
         let mut found = Vec::new();
-        for name in self.names_from(0) {
+        for name in self.names().into_iter().filter(|name| self.catalogue.may_have(*name, query)) {
             match self.ask(name, &|known| known.of_query(query)) {
                 Ok(numbers) => found.extend(numbers),
                 Err(error) if is_gone(&error) && self.is_dropped(name) => {}
@@ -295,20 +302,29 @@ impl Index {
         (since, until): (Option<UnixTime>, Option<UnixTime>),
     ) -> Result<Vec<u64>, LogError> {
         let within = |time: UnixTime| since.is_none_or(|s| time >= s) && until.is_none_or(|u| time < u);
+        let is_outside = |(oldest, youngest): (UnixTime, UnixTime)| {
+            since.is_some_and(|since| youngest < since) || until.is_some_and(|until| oldest >= until)
+        };
+        if self.catalogue.times(name).is_some_and(is_outside)
+            || member.is_some_and(|member| !self.catalogue.may_have(name, member))
+        {
+            return Ok(Vec::new());
+        }
         self.ask(name, &|known| {
-            let Some((oldest, youngest)) = known.times() else { return Ok(Vec::new()) };
-            if since.is_some_and(|since| youngest < since) || until.is_some_and(|until| oldest >= until) {
+            if known.times().is_none_or(is_outside) {
                 return Ok(Vec::new());
             }
-            let rows = known.numbers().zip(known.rows(known.numbers())?);
+            let members = member.map(|member| known.of_member(member)).transpose()?;
+            let numbers = match members.as_deref() {
+                None => known.numbers(),
+                Some([]) => return Ok(Vec::new()),
+                Some([first, .., last]) => *first..*last + 1,
+                Some([only]) => *only..*only + 1,
+            };
+            let rows = numbers.clone().zip(known.rows(numbers)?);
             let rows = rows.filter(|(_, row)| !row.is_stamp && within(row.time)).map(|(number, _)| number);
-            Ok(match member {
-                None => rows.collect(),
-                Some(member) => {
-                    let members = known.of_member(member)?;
-                    rows.filter(|number| members.binary_search(number).is_ok()).collect()
-                }
-            })
+            let is_members = |number: &u64| members.as_ref().is_none_or(|m| m.binary_search(number).is_ok());
+            Ok(rows.filter(is_members).collect())
         })
     }
 
@@ -343,7 +359,12 @@ impl Index {
     }
 
     fn name_of(&self, number: u64) -> Option<Name> {
-        self.numbers().contains(&number).then(|| self.names_from(number).first().copied()).flatten()
+        let state = self.state();
+        if state.open.numbers().start <= number {
+            return state.open.numbers().contains(&number).then(|| state.open.name());
+        }
+        let place = state.whole.partition_point(|name| name.record <= number).checked_sub(1)?;
+        state.whole.get(place).copied()
     }
 
     /// The bodies that records of a segment have in files of their own.
@@ -353,6 +374,9 @@ impl Index {
 
     /// When the oldest and the youngest record of a segment were recorded.
     pub(super) fn times(&self, name: Name) -> Result<Option<(UnixTime, UnixTime)>, LogError> {
+        if let Some(times) = self.catalogue.times(name) {
+            return Ok(Some(times));
+        }
         self.ask(name, &|known| Ok(known.times()))
     }
 
@@ -370,6 +394,7 @@ impl Index {
         state.waiting.retain(|rows| rows.name() != name);
         drop(state);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|kept| kept.0 != name);
+        self.catalogue.forget(name);
         self.segments.forget(name);
     }
 
@@ -394,6 +419,12 @@ impl Index {
         if let Ok(file) = IndexFile::open(&self.dir, name)
             && let Ok(answer) = question(&file)
         {
+            // One of a log that had no catalogue, or lost it.
+            if self.catalogue.lacks(name)
+                && let Err(error) = self.catalogue.add(name, &file)
+            {
+                tracing::warn!(%error, segment = name.segment, "segment not in the catalogue");
+            }
             self.keep(name, Whole::File(file));
             return Ok(answer);
         }
@@ -446,9 +477,20 @@ impl Index {
                 let text = "it does not say what its segment says; without it, it is made anew".to_owned();
                 return Err(LogError::Damaged { file: self.dir.join(name.index()), offset: 0, text });
             }
+            if !self.is_in_catalogue(&rows) {
+                let text = "it does not say what a segment says; without it, it is made anew".to_owned();
+                return Err(LogError::Damaged { file: self.dir.join(catalogue::FILE), offset: 0, text });
+            }
             each(place + 1, names.len());
         }
         Ok(())
+    }
+
+    /// Whether the catalogue lets everything in a segment be found.
+    fn is_in_catalogue(&self, rows: &Rows) -> bool {
+        let mut keys = rows.queries().map(|(key, _)| *key).chain(rows.members().map(|(key, _)| *key));
+        self.catalogue.times(rows.name()).is_none_or(|times| Some(times) == rows.times())
+            && keys.all(|key| self.catalogue.may_have(rows.name(), key))
     }
 
     /// Whether a segment was dropped as the oldest ones are: none is left that is as old.

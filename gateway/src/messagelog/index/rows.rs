@@ -31,6 +31,14 @@ pub(in crate::messagelog) struct MessageNote {
     mark: Option<Mark>,
 }
 
+#[cfg(test)]
+impl MessageNote {
+    /// A message of this query and of nobody.
+    pub(super) const fn of_query(time: UnixTime, query: Key) -> Self {
+        Self { time, query, members: [query, query], bodies: Vec::new(), mark: None }
+    }
+}
+
 /// What a query id or a member is looked up by; whoever looks compares the id itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::messagelog) struct Key(pub(super) u64);
@@ -94,6 +102,8 @@ pub(super) trait Known {
     fn rows(&self, numbers: Range<u64>) -> io::Result<Vec<Row>>;
     /// The times of the oldest and the youngest record.
     fn times(&self) -> Option<(UnixTime, UnixTime)>;
+    /// What its queries and members are looked up by, each once.
+    fn keys(&self) -> io::Result<Vec<Key>>;
     /// Records that may belong to this query.
     fn of_query(&self, query: Key) -> io::Result<Vec<u64>>;
     /// Records in which this member may speak or be spoken to.
@@ -191,6 +201,10 @@ impl Known for Rows {
     fn times(&self) -> Option<(UnixTime, UnixTime)> {
         let times = self.rows.iter().map(|row| row.time);
         times.clone().min().zip(times.max())
+    }
+
+    fn keys(&self) -> io::Result<Vec<Key>> {
+        Ok(self.queries.keys().chain(self.members.keys()).copied().collect())
     }
 
     fn of_query(&self, query: Key) -> io::Result<Vec<u64>> {

@@ -102,16 +102,24 @@ impl Table {
         Ok(bytes)
     }
 
-    /// The entries at these places, as far as there are.
-    pub(super) fn at(&self, file: &File, salt: &[u8], places: Range<u64>) -> io::Result<Vec<Vec<u8>>> {
+    /// Asks the entries at these places, as far as there are.
+    pub(super) fn at<T>(
+        &self,
+        file: &File,
+        salt: &[u8],
+        places: Range<u64>,
+        ask: impl Fn(&[u8]) -> io::Result<T>,
+    ) -> io::Result<Vec<T>> {
         let per_block = per_block(self.entry) as u64;
         let places = places.start..places.end.min(self.count);
         let mut found = Vec::new();
         for number in places.start / per_block..places.end.div_ceil(per_block) {
             let block = self.block(file, salt, number)?;
-            let entries = (number * per_block..).zip(block.chunks_exact(self.entry));
-            found
-                .extend(entries.filter(|(place, _)| places.contains(place)).map(|(_, entry)| entry.to_vec()));
+            for (place, entry) in (number * per_block..).zip(block.chunks_exact(self.entry)) {
+                if places.contains(&place) {
+                    found.push(ask(entry)?);
+                }
+            }
         }
         Ok(found)
     }

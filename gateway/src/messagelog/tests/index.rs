@@ -203,3 +203,85 @@ async fn a_message_stamped_out_of_turn_is_not_stamped_again() {
     assert_eq!(stamps, [Some(11), Some(12), Some(12), None]);
     assert_eq!(reader.unstamped(), 1);
 }
+
+/// Spoils everything that a log has of these segments, but their names.
+fn spoil(dir: &Path, names: impl IntoIterator<Item = disk::Name>) {
+    for name in names {
+        fs::write(dir.join(name.log()), b"spoilt").unwrap();
+        fs::write(dir.join(name.index()), b"spoilt").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_opens_only_the_segments_that_have_what_is_looked_for() {
+    let dir = TestDir::new("few");
+    let clock = clock();
+    let log = MessageLog::open(&dir.0, clock.clone(), policy(8 << 10)).unwrap();
+    for number in 0..300u64 {
+        log.record(Between(item(&format!("q{number}")), party(number / 100), party(9))).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+    }
+    drop(log);
+    let names = disk::names(&dir.0).unwrap();
+    let segment_of = |number: u64| *names.iter().rfind(|name| name.record <= number).unwrap();
+    assert!(names.len() > 6, "{}", names.len());
+    let reader = LogReader::open(&dir.0).unwrap();
+    let (wanted, last) = (segment_of(151), *names.last().unwrap());
+    spoil(&dir.0, names.iter().copied().filter(|name| ![wanted, last].contains(name)));
+    let found = reader.of_query("q150").unwrap();
+    assert_eq!(found.iter().map(|f| f.number).collect::<Vec<_>>(), [151]);
+    assert!(reader.of_query("never").unwrap().is_empty());
+    let since = UnixTime::from_secs(1_000_150);
+    let look = Look { member: None, since: Some(since), until: Some(since.plus(Duration::from_secs(1))) };
+    let found: Vec<Found> = reader.look(look).collect::<Result<_, _>>().unwrap();
+    assert_eq!(found.iter().map(|f| f.number).collect::<Vec<_>>(), [151]);
+    let member = Some(party(7).member);
+    assert_eq!(reader.look(Look { member, ..Look::default() }).count(), 0);
+    // What is spoilt is noticed by whoever needs it.
+    assert!(reader.of_query("q0").is_err());
+}
+
+#[tokio::test]
+async fn a_catalogue_that_is_missing_or_wrong_is_done_without_and_made_anew() {
+    let dir = TestDir::new("catalogue");
+    let clock = clock();
+    drop(fill(&dir.0, &clock).await);
+    let file = dir.0.join("catalogue");
+    let open = || MessageLog::open(&dir.0, clock.clone(), policy(8 << 10)).unwrap();
+    let whole = fs::read(&file).unwrap();
+    assert!(whole.len() > 1000);
+    fs::remove_file(&file).unwrap();
+    holds(&LogReader::open(&dir.0).unwrap());
+    assert!(!file.exists(), "a reader makes none");
+    holds(&open().reader());
+    let mut chunks = fs::read(&file).unwrap();
+    assert_eq!(chunks.len() / 100, whole.len() / 100, "as much is known as before");
+    for at in (0..whole.len()).step_by(13) {
+        chunks[at] ^= 0x41;
+        fs::write(&file, &chunks).unwrap();
+        let reader = LogReader::open(&dir.0).unwrap();
+        for query in ["q0", "q19", "q59"] {
+            assert!(reader.of_query(query).unwrap().len() >= 3, "byte {at}");
+        }
+        chunks[at] ^= 0x41;
+    }
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    holds(&LogReader::open(&dir.0).unwrap());
+    holds(&open().reader());
+    assert_eq!(fs::read(&file).unwrap().len() / 100, whole.len() / 100);
+}
+
+#[tokio::test]
+async fn a_catalogue_of_another_log_is_found_by_verifying() {
+    let dirs = [TestDir::new("own"), TestDir::new("foreign")];
+    for (dir, word) in dirs.iter().zip(["a", "b"]) {
+        let log = MessageLog::open(&dir.0, clock(), policy(8 << 10)).unwrap();
+        for number in 0..60 {
+            log.record(item(&format!("{word}{number}"))).await.unwrap();
+        }
+    }
+    assert_eq!(disk::names(&dirs[0].0).unwrap(), disk::names(&dirs[1].0).unwrap());
+    fs::copy(dirs[1].0.join("catalogue"), dirs[0].0.join("catalogue")).unwrap();
+    let error = LogReader::open(&dirs[0].0).unwrap().verify(|_, _| {}).unwrap_err();
+    assert!(error.to_string().contains("catalogue"), "{error}");
+}

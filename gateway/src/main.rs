@@ -29,7 +29,7 @@ enum Command {
     Gateway(gateway::Command),
     /// What those run whom everyone trusts: certificates, OCSP, time-stamps, signed configuration
     #[command(subcommand)]
-    Ca(CaCommand),
+    Ca(Box<CaCommand>),
 }
 
 #[tokio::main]
@@ -52,7 +52,7 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Failur
     match command {
         Command::Demo(args) => demo::run(*args, streams).await,
         Command::Gateway(command) => gateway::run(command, streams).await,
-        Command::Ca(command) => ca::run(command, streams).await,
+        Command::Ca(command) => ca::run(*command, streams).await,
     }
 }
 

@@ -94,7 +94,7 @@ struct Shared {
     queue: Option<mpsc::Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the log is open.
-    _lock: File,
+    lock: File,
 }
 
 /// Something that is durably in the message log. Only [`MessageLog::record`] makes one.
@@ -260,7 +260,7 @@ impl MessageLog {
             next,
             queue: Some(queue),
             writer: Some(thread),
-            _lock: lock,
+            lock,
         })))
     }
 
@@ -416,6 +416,8 @@ impl Drop for Shared {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
+        // Closing would not give it back while a child process that is being started still holds the file.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -39,22 +39,25 @@
 //! | `listMethods`, `allowedMethods` of both protocols, `getWsdl`, `getOpenAPI`; a right to one method and path of an OpenAPI document, and a call of another | the same answers |
 //! | forty to sixty calls at once, so that both sides sign by hash chain | all answered |
 //! | connections used again (`pool-enable-connection-reuse`) | all answered |
-//! | a real consumer before a register with copies at home and abroad; home killed with `kill -9` | it goes to the embassy by itself, which answers reads until its copy is older than allowed and refuses a write as not done; where connections are used again, the one call that met the dead one fails with `io_error`, as X-Road's do |
+//! | a real consumer before a register with copies at home and abroad; home killed with `kill -9` | it goes to the embassy by itself, which answers reads until its copy is older than allowed and refuses a write as not done; by X-Road's default no read failed; where connections are used again, the one call that met a dead one did, with `io_error` |
 //!
 //! And what was left behind:
 //!
 //! | evidence | judged by | outcome |
 //! |---|---|---|
 //! | our signed configuration, V2 to V6, with its part for continuity | X-Road's configuration client and `GlobalConfImpl` | taken; the unknown part is kept and ignored |
-//! | 345 containers of our two message logs, 289 of them by hash chain | X-Road's `AsicContainerVerifier` | all hold |
+//! | 844 containers of our two message logs, single and by hash chain, RSA and EC | X-Road's `AsicContainerVerifier` | all hold |
 //! | X-Road's certificate, OCSP and time-stamp requests | our authorities | answered, and the answers taken |
 //! | the message log's archive of the real server, 366 containers | `saatkond ca verify` | all hold, and so does their chain |
 //! | containers that the real server gave away at `/asic` | `saatkond ca verify` | all hold |
 //!
-//! The calls were made twice, with keys of RSA on our side and with keys of P-256; the real server's were RSA.
+//! The calls were made twice, with keys of RSA on our side and with keys of P-256; and a hundred and twenty more, and SOAP,
+//! when the real server signed with P-256, too. Its TLS key was RSA throughout.
 //!
 //! This was on 24 November 2026, with Temurin 25 where X-Road asks for Java 21, Hibernate 7.1.7 for 7.1.4 and Jetty 12.0.27
 //! for 12.0.31.
+//!
+//! Not asked: federation, operational monitoring, HSMs, management requests, a server that is revoked while it runs.
 //!
 //! # What differed
 //!

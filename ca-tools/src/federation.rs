@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! anchor.xml                      what gateways are given
+//! anchor-external.xml             what other instances are given
 //! trust/serve.toml                what `ca serve` is given
 //! trust/ca/  trust/issuing/       the authority, and the one below it if there is one
 //! trust/tsa/                      the time-stamping authority
 //! trust/instance.toml             the instance, as `ca instance apply` takes it
-//! trust/configuration/            what was applied, and the keys that sign it
+//! trust/configuration/            the central server's state, and the keys that sign it
 //! trust/public/                   the configuration as it was first published
 //! <server>/keys/                  a server's keys and certificates, as its gateway wants them
 //! ```
@@ -15,7 +16,7 @@
 //! of everybody in it: it is no way to run an instance.
 
 use crate::ca::{Authority, CaError, Order, Policy};
-use crate::globalconf::{self, Audience, Edition, PublishError, Signers};
+use crate::globalconf::{Audience, Central, Edition, Node, PublishError};
 use crate::index::{Purpose, replace_file};
 use crate::instance::continuity::{Continuity, WrittenOperator, WrittenRegister, WrittenSite};
 use crate::key::{KeyError, KeySpec, PrivateKey};
@@ -23,6 +24,7 @@ use crate::naming::{Details, NamingError, Subject, short_name};
 use crate::pem;
 use crate::request::AltName;
 use crate::span::Span;
+use crate::store::By;
 use saatkond_proto::id::{ClientId, IdError, MemberId, ServerId};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
@@ -280,7 +282,7 @@ impl Federation {
                 certificates.push(certificate);
             }
         }
-        Signers::create(&trust.join("configuration"), spec)?;
+        Central::create(&trust.join("configuration"), &Node::alone(), spec, now)?;
         let made = Made {
             version: 1,
             key: spec,
@@ -367,7 +369,14 @@ impl Federation {
     /// # Errors
     /// [`PublishError`].
     pub fn apply(&self, now: UnixTime) -> Result<(), PublishError> {
-        globalconf::apply(&self.instance_file(), &self.directory.join("trust/configuration"), now).map(drop)
+        let central = Central::open(&self.configuration())?;
+        central.apply(&self.instance_file(), &made(now)).map(drop)
+    }
+
+    /// The directory of its central server, for [`Central::open`].
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.join("trust/configuration")
     }
 
     /// The servers, in the plan's order.
@@ -488,14 +497,18 @@ fn generate(spec: KeySpec, count: usize) -> Result<Vec<PrivateKey>, KeyError> {
 
 fn publish(directory: &Path, now: UnixTime) -> Result<(), FederationError> {
     let trust = directory.join("trust");
-    let configuration = trust.join("configuration");
-    let instance = globalconf::apply(&trust.join("instance.toml"), &configuration, now)?;
-    let signers = Signers::open(&configuration)?;
-    let edition = Edition::new(&instance, &signers, now)?;
-    edition.sign(&signers, now)?.write(&edition, &trust.join("public"))?;
-    let anchor = globalconf::anchor_file(&configuration, Audience::Internal);
-    let bytes = std::fs::read(&anchor).map_err(|source| FederationError::File { path: anchor, source })?;
-    write(&directory.join("anchor.xml"), &bytes)
+    let central = Central::open(&trust.join("configuration"))?;
+    let state = central.apply(&trust.join("instance.toml"), &made(now))?;
+    let edition = Edition::new(&state, now)?;
+    let publication = edition.sign(&central.signers(&state)?, now)?;
+    publication.write(&edition, &trust.join("public"))?;
+    write(&directory.join("anchor-external.xml"), &central.anchor(Audience::External)?)?;
+    write(&directory.join("anchor.xml"), &central.anchor(Audience::Internal)?)
+}
+
+/// Who stands in the history.
+const fn made(now: UnixTime) -> By<'static> {
+    By { actor: "federation", at: now, why: "the instance's file was applied" }
 }
 
 fn instance_file(

@@ -75,7 +75,7 @@ fn what_is_written_is_read_by_others(place: &Place) {
         assert_eq!((state.revision(), state.at()), (2, NOW));
         let read = state.instance.clone().unwrap();
         let ids: Vec<_> = read.members.iter().map(|m| m.id.as_str()).collect();
-        assert_eq!(ids, ["DEV/GOV/M1", "DEV/GOV/M2"], "in the order of names, whoever wrote them down");
+        assert_eq!(ids, ["DEV/GOV/M2", "DEV/GOV/M1"], "in the order in which they came");
         assert_eq!(read.minimum_version, 3);
         assert_eq!(read.members[0].subsystems[0].name.as_deref(), Some("Maa ja \"mets\""));
         assert_eq!(state.keys, std::slice::from_ref(&key));
@@ -112,10 +112,15 @@ fn history_says_who_changed_what(place: &Place) {
                 let members = &mut state.instance.as_mut().unwrap().members;
                 members.retain(|m| m.id != "DEV/GOV/M1");
                 members[0].name = "Water Board".to_owned();
+                members.reverse();
                 Ok::<_, StoreError>(())
             },
         )
         .unwrap();
+    for state in [store.read().unwrap(), Store::open(place).unwrap().read().unwrap()] {
+        let ids: Vec<_> = state.instance.as_ref().unwrap().members.iter().map(|m| m.id.clone()).collect();
+        assert_eq!(ids, ["DEV/GOV/M2", "DEV/GOV/M3"], "another order is no difference");
+    }
     let history = store.history(u64::MAX, 2).unwrap();
     assert_eq!(history.iter().map(|c| c.revision).collect::<Vec<_>>(), [3, 2]);
     let last = &history[0];

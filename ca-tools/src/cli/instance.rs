@@ -1,12 +1,16 @@
 //! `ca instance …`: the configuration of an instance, kept and signed.
 
-use super::authority::{disk, possible, put};
+use super::authority::{possible, put};
+use super::difference;
+use super::members::{self, GroupCommand, MemberCommand, ServerCommand, SubsystemCommand};
+use super::signing_keys::{self, KeyCommand};
 use super::table::lay_out;
 use crate::exit::{Exit, Failure, Streams};
-use crate::globalconf::{self, Audience, Edition, PublishError, Signers, anchor_file, chain};
+use crate::globalconf::{Audience, Central, Edition, Node, PublishError, chain};
 use crate::instance::Instance;
 use crate::key::KeySpec;
 use crate::span::Span;
+use crate::store::{By, Change, Difference, State, StoreError};
 use clap::{Args, Subcommand};
 use saatkond_proto::continuity::Policy;
 use saatkond_proto::globalconf::anchor::fingerprint;
@@ -17,16 +21,49 @@ use std::path::{Path, PathBuf};
 /// `ca instance …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum InstanceCommand {
-    /// Make the directory and the keys that sign the configuration
+    /// Make the directory of a node and the keys that sign the configuration
     Init(InitInstance),
     /// Check an instance's file and keep it; who serves takes it over within a minute
     Apply(Apply),
-    /// Show what was last applied
+    /// Write the instance as a file that `apply` takes
+    Export(Export),
+    /// Show the instance
     Show(ShowInstance),
+    /// Show who changed what, when
+    History(History),
+    /// Add, rename or remove a member
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Add, rename or remove a subsystem
+    #[command(subcommand)]
+    Subsystem(SubsystemCommand),
+    /// Add, change or remove a security server
+    #[command(subcommand)]
+    Server(ServerCommand),
+    /// Add, change or remove a global group
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// The keys that sign the configuration: add, activate, retire, in this order
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Sign the configuration once, as files for any web server
     Sign(Sign),
     /// Write the anchor that members' servers are given, and say its fingerprint
     Anchor(Anchor),
+}
+
+/// What every change has in common.
+#[derive(Debug, Clone, Args)]
+pub struct Changing {
+    /// The directory made by `ca instance init`
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What for, in a few words: it stays in the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
+    /// Do it without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `ca instance init`.
@@ -37,6 +74,12 @@ pub struct InitInstance {
     /// What kind of keys: rsa-2048, rsa-3072, rsa-4096, p256 or p384
     #[arg(long, default_value = "rsa-3072", value_name = "KIND")]
     pub key: KeySpec,
+    /// The node's name, where the instance has several
+    #[arg(long, default_value = "node_0", value_name = "NAME")]
+    pub node: String,
+    /// The PostgreSQL that keeps the state for all nodes, as `host=… user=… dbname=…` or a URL; else a file keeps it
+    #[arg(long, value_name = "CONNECTION")]
+    pub database: Option<String>,
 }
 
 /// Arguments of `ca instance apply`.
@@ -44,12 +87,43 @@ pub struct InitInstance {
 pub struct Apply {
     /// The instance's file
     pub file: PathBuf,
+    /// Where, why, and without asking
+    #[command(flatten)]
+    pub changing: Changing,
+    /// Only check and say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: print what would change as JSON
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+}
+
+/// Arguments of `ca instance export`.
+#[derive(Debug, Clone, Args)]
+pub struct Export {
     /// The directory made by `ca instance init`
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Only check and say what would be published
+    /// Where it goes; to standard output if not told
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `ca instance history`.
+#[derive(Debug, Clone, Args)]
+pub struct History {
+    /// The directory made by `ca instance init`
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// How many changes, the newest first
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    pub last: u32,
+    /// Check that no change was altered after it was written
     #[arg(long)]
-    pub dry_run: bool,
+    pub check: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `ca instance show`.
@@ -94,32 +168,138 @@ pub(super) fn run(
     now: UnixTime,
 ) -> Result<Exit, Failure> {
     match command {
-        InstanceCommand::Init(arguments) => {
-            let key = possible(arguments.key, streams);
-            Signers::create(&arguments.dir, key).map_err(|e| failure("cannot make the signing keys", &e))?;
-            streams.talk(format!("made two {key} keys in {}", arguments.dir.display()));
+        InstanceCommand::Init(arguments) => init(arguments, streams, now),
+        InstanceCommand::Apply(arguments) => apply(arguments, streams, now),
+        InstanceCommand::Export(arguments) => {
+            let text =
+                open(&arguments.dir)?.export().map_err(|e| failure("cannot export the instance", &e))?;
+            put(arguments.out.as_deref(), text.as_bytes(), streams)?;
             Ok(Exit::Done)
         }
-        InstanceCommand::Apply(arguments) => apply(arguments, streams, now),
         InstanceCommand::Show(arguments) => show(arguments, streams, now),
+        InstanceCommand::History(arguments) => history(arguments, streams),
+        InstanceCommand::Member(command) => members::member(command, streams, now),
+        InstanceCommand::Subsystem(command) => members::subsystem(command, streams, now),
+        InstanceCommand::Server(command) => members::server(command, streams, now),
+        InstanceCommand::Group(command) => members::group(command, streams, now),
+        InstanceCommand::Key(command) => signing_keys::run(command, streams, now),
         InstanceCommand::Sign(arguments) => sign(arguments, streams, now),
         InstanceCommand::Anchor(arguments) => anchor(arguments, streams),
     }
 }
 
+fn init(arguments: &InitInstance, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
+    let key = possible(arguments.key, streams);
+    let node = Node { version: 1, node: arguments.node.clone(), database: arguments.database.clone() };
+    Central::create(&arguments.dir, &node, key, now)
+        .map_err(|e| failure(&format!("cannot make node {}", node.node), &e))?;
+    streams.talk(format!("made node {} with two {key} keys in {}", node.node, arguments.dir.display()));
+    Ok(Exit::Done)
+}
+
+/// Makes one change and says what it was.
+pub(super) fn change(
+    changing: &Changing,
+    streams: &mut Streams<'_>,
+    now: UnixTime,
+    edit: impl FnMut(&mut State) -> Result<(), PublishError>,
+) -> Result<Exit, Failure> {
+    let doing = "cannot change the instance";
+    let central = open(&changing.dir)?;
+    let before = central.store().revision().map_err(|e| failure(doing, &e.into()))?;
+    let actor = actor();
+    let by = By { actor: &actor, at: now, why: &changing.why };
+    let (state, ()) = central.change(&by, edit).map_err(|e| failure(doing, &e))?;
+    if state.revision() == before {
+        streams.talk("nothing differs");
+        return Ok(Exit::Done);
+    }
+    let made = central.store().history(state.revision().saturating_add(1), 1);
+    for change in made.map_err(|e| failure("cannot read the history", &e.into()))? {
+        tell(&change, streams);
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(change: &Change, streams: &mut Streams<'_>) {
+    for line in change.differences.iter().flat_map(difference::lines) {
+        streams.talk(line);
+    }
+    streams.talk(format!("revision {}", change.revision));
+}
+
+/// Who is at the keyboard, for the history.
+pub(super) fn actor() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}
+
 fn apply(arguments: &Apply, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
     let doing = format!("cannot apply {}", arguments.file.display());
-    let applied = if arguments.dry_run {
-        globalconf::check_file(&arguments.file, &arguments.dir, now)
-    } else {
-        globalconf::apply(&arguments.file, &arguments.dir, now)
-    };
-    let instance = applied.map_err(|e| failure(&doing, &e))?;
+    let Changing { dir, why, yes } = &arguments.changing;
+    let central = open(dir)?;
+    let (next, differences) = central.plan_file(&arguments.file, now).map_err(|e| failure(&doing, &e))?;
+    let instance = next.instance.map(|file| Instance::from_file(file, now));
+    let instance = instance.ok_or(PublishError::Nothing).and_then(|read| Ok(read?));
+    let instance = instance.map_err(|e| failure(&doing, &e))?;
     for note in instance.notes() {
         streams.talk(format!("note: {note}"));
     }
-    let verb = if arguments.dry_run { "would publish" } else { "applied" };
-    streams.talk(format!("{verb} {}", summary(&instance)));
+    if arguments.dry_run {
+        if arguments.json {
+            let all: Vec<_> = differences.iter().map(difference::json).collect();
+            streams.data(format!("{:#}", json!(all)));
+        } else {
+            differences.iter().flat_map(difference::lines).for_each(|line| streams.data(line));
+        }
+        streams.talk(format!("would publish {}", summary(&instance)));
+        return Ok(Exit::Done);
+    }
+    let gone: Vec<String> =
+        differences.iter().filter(|d| d.is.is_none()).map(Difference::to_string).collect();
+    if !gone.is_empty() {
+        streams.agreed(&format!("remove {}", gone.join(", ")), *yes)?;
+    }
+    let (actor, why) = (actor(), if why.is_empty() { "the instance's file was applied" } else { why });
+    central.apply(&arguments.file, &By { actor: &actor, at: now, why }).map_err(|e| failure(&doing, &e))?;
+    streams.talk(format!("applied {}", summary(&instance)));
+    Ok(Exit::Done)
+}
+
+fn history(arguments: &History, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    let doing = "cannot read the history";
+    let central = open(&arguments.dir)?;
+    if arguments.check {
+        let checked = central.store().check_history();
+        let count = checked.map_err(|e| match e {
+            StoreError::History { .. } => Failure::new(Exit::NotWell, e.to_string())
+                .hint("somebody wrote to the database by another way; a backup tells what stood there"),
+            other => failure(doing, &other.into()),
+        })?;
+        streams.talk(format!("all {count} changes are as they were written"));
+    }
+    let changes = central.store().history(u64::MAX, arguments.last);
+    let changes = changes.map_err(|e| failure(doing, &e.into()))?;
+    if arguments.json {
+        let rows = changes.iter().map(|change| {
+            json!({
+                "revision": change.revision,
+                "at": change.at.to_string(),
+                "actor": change.actor,
+                "why": change.why,
+                "differences": change.differences.iter().map(difference::json).collect::<Vec<_>>(),
+            })
+        });
+        streams.data(format!("{:#}", json!(rows.collect::<Vec<_>>())));
+        return Ok(Exit::Done);
+    }
+    for change in &changes {
+        let Change { revision, at, actor, why, .. } = change;
+        streams.data(format!("{revision}  {at}  {actor}  {why}").trim_end());
+        for line in change.differences.iter().flat_map(difference::lines) {
+            streams.data(format!("    {line}"));
+        }
+    }
     Ok(Exit::Done)
 }
 
@@ -142,7 +322,8 @@ fn summary(instance: &Instance) -> String {
 }
 
 fn show(arguments: &ShowInstance, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let instance = applied(&arguments.dir, now)?;
+    let central = open(&arguments.dir)?;
+    let instance = central.instance(now).map_err(|e| failure("cannot show the instance", &e))?;
     let shared = instance.shared();
     if arguments.json {
         let members: Vec<_> = shared
@@ -170,7 +351,7 @@ fn show(arguments: &ShowInstance, streams: &mut Streams<'_>, now: UnixTime) -> R
             "{:#}",
             json!({
                 "instance": instance.name(),
-                "addresses": instance.addresses(),
+                "addresses": instance.places().map(|(_, address)| address).collect::<Vec<_>>(),
                 "validity_seconds": instance.validity().as_secs(),
                 "ocsp_freshness_seconds": shared.ocsp_freshness.as_secs(),
                 "members": members,
@@ -227,11 +408,16 @@ fn continuity(policy: &Policy) -> serde_json::Value {
 
 fn sign(arguments: &Sign, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
     let doing = "cannot sign the configuration";
-    let instance = applied(&arguments.dir, now)?;
-    let signers = Signers::open(&arguments.dir).map_err(|e| failure(doing, &e))?;
-    let edition = Edition::new(&instance, &signers, now).map_err(|e| failure(doing, &e))?;
-    let publication = edition.sign(&signers, now).map_err(|e| failure(doing, &e))?;
-    publication.write(&edition, &arguments.out).map_err(|e| failure(doing, &e))?;
+    let central = open(&arguments.dir)?;
+    let signed = || {
+        let state = central.read()?;
+        let edition = Edition::new(&state, now)?;
+        let publication = edition.sign(&central.signers(&state)?, now)?;
+        publication.write(&edition, &arguments.out)?;
+        central.note(&publication)?;
+        Ok((central.instance(now)?, publication))
+    };
+    let (instance, publication) = signed().map_err(|e: PublishError| failure(doing, &e))?;
     streams.talk(format!(
         "signed {}: good until {}, {} from now",
         instance.name(),
@@ -243,39 +429,57 @@ fn sign(arguments: &Sign, streams: &mut Streams<'_>, now: UnixTime) -> Result<Ex
 
 fn anchor(arguments: &Anchor, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
     let audience = if arguments.external { Audience::External } else { Audience::Internal };
-    let path = anchor_file(&arguments.dir, audience);
-    let bytes = std::fs::read(&path)
-        .map_err(|e| disk("read", &path, &e).hint("`ca instance apply FILE` writes the anchors"))?;
+    let bytes = open(&arguments.dir)?.anchor(audience).map_err(|e| failure("cannot write the anchor", &e))?;
     put(arguments.out.as_deref(), &bytes, streams)?;
     streams.talk(format!("fingerprint (SHA-224): {}", fingerprint(&bytes)));
     Ok(Exit::Done)
 }
 
-fn applied(directory: &Path, now: UnixTime) -> Result<Instance, Failure> {
-    globalconf::applied(directory, now).map_err(|e| {
-        failure("cannot read what was applied", &e)
-            .hint("`ca instance apply FILE` checks and keeps an instance")
-    })
+pub(super) fn open(directory: &Path) -> Result<Central, Failure> {
+    Central::open(directory).map_err(|e| failure(&format!("cannot open {}", directory.display()), &e))
 }
 
-fn failure(doing: &str, error: &PublishError) -> Failure {
+pub(super) fn failure(doing: &str, error: &PublishError) -> Failure {
     let text = format!("{doing}: {}", chain(error));
     match error {
-        PublishError::Exists(_) => {
-            Failure::new(Exit::NotAllowed, text).hint("keys are never overwritten; name another directory")
+        PublishError::Exists(_) | PublishError::Taken(_) => {
+            Failure::new(Exit::NotAllowed, text).hint("keys are never overwritten; name another directory or node")
         }
         PublishError::Instance(_)
         | PublishError::Document { .. }
         | PublishError::LeftOut(_)
+        | PublishError::NoKeys
+        | PublishError::OtherInstance { .. }
+        | PublishError::Store(StoreError::Twice { .. })
         | PublishError::Directory(_) => {
             Failure::new(Exit::Configuration, text).hint("nothing has changed; what is published stays")
         }
-        PublishError::Key(_) | PublishError::Certificate(_) => Failure::new(Exit::Configuration, text)
-            .hint("`ca instance init DIR` makes the signing keys; --dir names that directory"),
+        PublishError::Moved { .. } => Failure::new(Exit::NotAllowed, text).hint(
+            "`ca instance export` writes the newest state; without `based_on` the file takes the place of whatever there is",
+        ),
+        PublishError::Nothing => Failure::new(Exit::Configuration, text)
+            .hint("`ca instance apply FILE` checks and keeps an instance"),
+        PublishError::Strands { .. } => Failure::new(Exit::NotAllowed, text)
+            .hint("wait until then; --insist does it now, and every client that is left behind needs the new anchor by hand"),
+        PublishError::Active { .. } | PublishError::TooManyKeys { .. } | PublishError::OtherNode { .. } => {
+            Failure::new(Exit::NotAllowed, text).hint("`ca instance key list` shows which keys there are")
+        }
+        PublishError::NoSuchKey { .. } => {
+            Failure::new(Exit::NotWell, text).hint("`ca instance key list` shows which keys there are")
+        }
+        PublishError::Key(_)
+        | PublishError::Certificate(_)
+        | PublishError::NoActiveKey { .. }
+        | PublishError::WrongKey { .. }
+        | PublishError::Node { .. } => Failure::new(Exit::Configuration, text)
+            .hint("`ca instance init DIR` makes a node and its keys; --dir names that directory"),
         PublishError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             Failure::new(Exit::Configuration, text)
+                .hint("`ca instance init DIR` makes a node and its keys; --dir names that directory")
         }
-        PublishError::File { .. } => Failure::new(Exit::Disk, text),
+        PublishError::File { .. } | PublishError::Store(StoreError::Sqlite { .. }) => Failure::new(Exit::Disk, text),
+        PublishError::Store(StoreError::Postgres(_) | StoreError::Busy) => Failure::new(Exit::Unavailable, text)
+            .hint("nothing has changed; what is published goes on being signed meanwhile"),
         _ => Failure::new(Exit::OurBug, text),
     }
 }

@@ -3,10 +3,13 @@
 //! Data goes to one stream, talk to the other; `--json` on whatever shows something. Exit codes are [`Exit`]'s.
 
 mod authority;
+mod difference;
 mod failure;
 mod instance;
 mod issue;
+mod members;
 mod proxy;
+mod signing_keys;
 pub mod table;
 
 use crate::exit::{Exit, Failure, Streams};
@@ -17,9 +20,13 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 pub use authority::{Crl, Init, List, Place, RenewResponder, Revoke, Show};
-pub use instance::{Anchor, Apply, InitInstance, InstanceCommand, ShowInstance, Sign};
+pub use instance::{
+    Anchor, Apply, Changing, Export, History, InitInstance, InstanceCommand, ShowInstance, Sign,
+};
 pub use issue::{Issue, PurposeName, Renew};
+pub use members::{GroupCommand, MemberCommand, Parts, Remove, ServerCommand, SubsystemCommand};
 pub use proxy::{ProxyArgs, ProxyCommand};
+pub use signing_keys::{KeyCommand, KeyStep};
 
 /// What those run whom everyone trusts.
 #[derive(Debug, Clone, Subcommand)]

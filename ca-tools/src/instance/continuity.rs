@@ -14,7 +14,7 @@ use saatkond_proto::message::rest::Method;
 use serde::{Deserialize, Serialize};
 
 /// Which sites there are, and what each register may do at them. Plain X-Road servers keep it and ignore it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Continuity {
     /// Raised by one or more with every change under `continuity`; gateways refuse a lower one. Required.
@@ -31,7 +31,7 @@ pub struct Continuity {
 }
 
 /// A place where the state keeps servers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenSite {
     /// Its name: letters, digits, hyphens, underscores, dots. Required.
@@ -50,7 +50,7 @@ pub struct WrittenSite {
 }
 
 /// A subsystem that is served from several sites, or may not leave one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRegister {
     /// `INSTANCE/CLASS/CODE/SUBSYSTEM`. Required.
@@ -78,7 +78,7 @@ pub struct WrittenRegister {
 }
 
 /// A site's share of a register's reads.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenReadShare {
     /// The site. Required.
@@ -88,7 +88,7 @@ pub struct WrittenReadShare {
 }
 
 /// What a service, or a part of it, does to the register.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenServiceAccess {
     /// The service's code. Required.
@@ -107,7 +107,7 @@ pub struct WrittenServiceAccess {
 }
 
 /// Who may order a change of authority.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenOperator {
     /// Its name: letters, digits, hyphens, underscores, dots. Required.

@@ -66,28 +66,30 @@ impl Place<'_> {
     }
 }
 
+impl v1::File {
+    /// Reads an instance's file, with the text of every file it names; those are named relative to it.
+    ///
+    /// # Errors
+    /// [`InstanceError`] names the file and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, InstanceError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| InstanceError::File { path: path.to_owned(), source })?;
+        let mut file: Self =
+            toml::from_str(&text).map_err(|e| InstanceError::Form(e.to_string().trim_end().to_owned()))?;
+        inline(&mut file, path.parent().unwrap_or(Path::new(".")))?;
+        Ok(file)
+    }
+}
+
 impl Instance {
-    /// Reads and checks an instance's file; other files are named relative to it.
+    /// Checks an instance's file, which needs no other file any more.
     ///
     /// # Errors
     /// [`InstanceError`] names the entry and what is wrong with it.
-    pub fn read(path: &Path, now: UnixTime) -> Result<Self, InstanceError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| InstanceError::File { path: path.to_owned(), source })?;
-        Self::from_text(&text, path.parent().unwrap_or(Path::new(".")), now)
-    }
-
-    /// Reads and checks an instance's text; files are named relative to `base`.
-    ///
-    /// # Errors
-    /// As [`Instance::read`].
-    pub fn from_text(text: &str, base: &Path, now: UnixTime) -> Result<Self, InstanceError> {
-        let mut file: v1::File =
-            toml::from_str(text).map_err(|e| InstanceError::Form(e.to_string().trim_end().to_owned()))?;
+    pub fn from_file(file: v1::File, now: UnixTime) -> Result<Self, InstanceError> {
         if file.version != 1 {
             return Err(InstanceError::Form(format!("version is {}, expected 1", file.version)));
         }
-        inline(&mut file, base)?;
         let shared = shared(&file)?;
         let private = private(&file)?;
         let mut notes = Vec::new();
@@ -103,6 +105,7 @@ impl Instance {
         };
         let mut instance = Self { file, shared, private, options, notes };
         instance.check_times()?;
+        instance.check_places()?;
         instance.check_certificates(now)?;
         instance.note_what_may_surprise();
         Ok(instance)
@@ -114,10 +117,13 @@ impl Instance {
         &self.file.instance
     }
 
-    /// Where its configuration is published.
-    #[must_use]
-    pub fn addresses(&self) -> &[String] {
-        &self.file.addresses
+    /// Where its configuration is published, and by which node; `None` where the nodes are not named.
+    pub fn places(&self) -> impl Iterator<Item = (Option<&str>, &str)> {
+        let unnamed = self.file.addresses.iter().map(|address| (None, address.as_str()));
+        let named = self.file.nodes.iter();
+        unnamed.chain(
+            named.flat_map(|node| node.addresses.iter().map(|a| (Some(node.name.as_str()), a.as_str()))),
+        )
     }
 
     /// How long a signed configuration holds.
@@ -169,14 +175,6 @@ impl Instance {
         continuity::follows(self.options.continuity.as_deref(), before.options.continuity.as_deref())
     }
 
-    /// The file with every certificate inside it: needs no other file.
-    ///
-    /// # Errors
-    /// [`InstanceError::Form`].
-    pub fn applied(&self) -> Result<String, InstanceError> {
-        toml::to_string(&self.file).map_err(|e| InstanceError::Form(e.to_string()))
-    }
-
     fn check_times(&self) -> Result<(), InstanceError> {
         let file = &self.file;
         let place = Place("instance", &file.instance);
@@ -195,10 +193,24 @@ impl Instance {
         if !(VERSION_MIN..=VERSION_MAX).contains(&file.minimum_version) {
             return Err(place.wrong(format!("minimum_version is {}, expected 2 to 6", file.minimum_version)));
         }
-        if file.addresses.is_empty() {
-            return Err(place.wrong("addresses is empty, expected where the configuration is published"));
-        }
         Ok(())
+    }
+
+    fn check_places(&self) -> Result<(), InstanceError> {
+        let place = Place("instance", &self.file.instance);
+        // headers of the signed directory carry it, which know no way to quote
+        if self.file.instance.contains(|c: char| c.is_control() || matches!(c, '\'' | '"' | ';')) {
+            return Err(place.wrong("its name has quotes or control characters, which no header can carry"));
+        }
+        match (self.file.addresses.is_empty(), self.file.nodes.is_empty()) {
+            (true, true) => {
+                Err(place.wrong("addresses is empty, expected where the configuration is published"))
+            }
+            (false, false) => {
+                Err(place.wrong("nodes have addresses of their own, expected no other addresses"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Every certificate must be usable for what it is listed for, now.

@@ -8,14 +8,19 @@ use crate::span::Span;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Version of this format. Required: `1`.
     pub version: u32,
     /// The instance's name; never changed. Required.
     pub instance: String,
-    /// Where this configuration is published: host names or addresses, with a port where it is not 80. At least one.
+    /// The state that `ca instance export` wrote the file of; a file of an earlier one is not applied. Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub based_on: Option<String>,
+    /// Where this configuration is published: host names or addresses, with a port where it is not 80. At least one,
+    /// unless nodes have theirs.
+    #[serde(default)]
     pub addresses: Vec<String>,
     /// How long a signed configuration holds. Default: `10 min`.
     #[serde(default = "ten_minutes")]
@@ -47,6 +52,9 @@ pub struct File {
     /// Anchors of instances in federation with this one: their external anchors.
     #[serde(default)]
     pub federated_anchors: Vec<String>,
+    /// Nodes that publish this configuration, each with keys of its own. Default: one, at `addresses`.
+    #[serde(default, rename = "node")]
+    pub nodes: Vec<Node>,
     /// Where servers and clients are registered. Required, X-Road's servers read it.
     pub management: Management,
     /// Classes that members may have.
@@ -79,6 +87,7 @@ impl File {
         Self {
             version: 1,
             instance: instance.to_owned(),
+            based_on: None,
             addresses: vec![address.to_owned()],
             validity: ten_minutes(),
             renewal: one_minute(),
@@ -90,6 +99,7 @@ impl File {
             monitoring_client: None,
             owners_group: owners(),
             federated_anchors: Vec::new(),
+            nodes: Vec::new(),
             management,
             classes: Vec::new(),
             cas: Vec::new(),
@@ -106,7 +116,9 @@ impl File {
         Self {
             version: self.version,
             instance: self.instance.clone(),
+            based_on: None,
             addresses: self.addresses.clone(),
+            nodes: self.nodes.clone(),
             monitoring_client: self.monitoring_client.clone(),
             owners_group: self.owners_group.clone(),
             federated_anchors: self.federated_anchors.clone(),
@@ -129,8 +141,18 @@ impl File {
     }
 }
 
+/// A node of the central server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its name, as `ca instance init --node` gave it. Required.
+    pub name: String,
+    /// Where it publishes: host names or addresses, with a port where it is not 80. At least one.
+    pub addresses: Vec<String>,
+}
+
 /// Where servers and clients are registered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Management {
     /// The URL that takes registrations of authentication certificates. Required.
@@ -143,7 +165,7 @@ pub struct Management {
 }
 
 /// A class of members.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
     /// Its code. Required.
@@ -153,7 +175,7 @@ pub struct Class {
 }
 
 /// An approved certification service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ca {
     /// Its name. Required.
@@ -180,7 +202,7 @@ pub struct Ca {
 }
 
 /// An OCSP responder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ocsp {
     /// Where it answers. Required.
@@ -194,7 +216,7 @@ pub struct Ocsp {
 }
 
 /// An authority below an approved one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intermediate {
     /// Its certificate. Required.
@@ -205,7 +227,7 @@ pub struct Intermediate {
 }
 
 /// An ACME server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acme {
     /// Its directory. Required.
@@ -222,7 +244,7 @@ pub struct Acme {
 }
 
 /// An approved time-stamping service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tsa {
     /// Its name. Required.
@@ -237,7 +259,7 @@ pub struct Tsa {
 }
 
 /// A member.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     /// `INSTANCE/CLASS/CODE`. Required.
@@ -250,7 +272,7 @@ pub struct Member {
 }
 
 /// A subsystem of a member.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subsystem {
     /// Its code. Required.
@@ -261,7 +283,7 @@ pub struct Subsystem {
 }
 
 /// A security server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// `INSTANCE/CLASS/CODE/SERVER`: the owner and the server's code. Required.
@@ -280,7 +302,7 @@ pub struct Server {
 }
 
 /// A global group.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// Its code. Required.

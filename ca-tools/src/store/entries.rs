@@ -1,7 +1,7 @@
 //! A state as rows, and what differs between two of them.
 //!
-//! Every entry is JSON under its kind and name. What has no order of its own is kept in the order of names, so that the
-//! same instance is the same rows whoever wrote it down.
+//! Every entry is JSON under its kind and name. Entries stay in the order in which they came; that alone is no
+//! difference, so that the same instance is the same rows whoever wrote it down.
 
 use super::state::{ListedKey, Request, State, Status};
 use super::{StoreError, form};
@@ -90,9 +90,17 @@ pub struct Difference {
     pub was: Option<String>,
     /// What it is, JSON; `None` when it is gone.
     pub is: Option<String>,
+    /// Its place among the entries of its state.
+    #[serde(skip)]
+    pub(super) place: u32,
 }
 
 impl Difference {
+    /// Where a new entry stands among all that ever came: changes in their order, entries of one in theirs.
+    pub(super) fn order(&self, revision: i64) -> i64 {
+        revision.saturating_mul(1 << 24).saturating_add(i64::from(self.place))
+    }
+
     /// Whether a request is no longer open: its row stays, and is read no more.
     pub(super) fn is_closed(&self) -> bool {
         let request = self.is.as_ref().filter(|_| self.kind == Kind::Request);
@@ -110,7 +118,14 @@ impl fmt::Display for Difference {
 
 /// All entries of a state.
 #[derive(Debug)]
-pub(super) struct Entries(BTreeMap<(Kind, String), String>);
+pub(super) struct Entries(BTreeMap<(Kind, String), Entry>);
+
+/// What an entry holds, and its place among the others.
+#[derive(Debug)]
+struct Entry {
+    place: u32,
+    body: String,
+}
 
 impl Entries {
     pub(super) fn of(state: &State) -> Result<Self, StoreError> {
@@ -158,25 +173,41 @@ impl Entries {
     fn put(&mut self, kind: Kind, name: &str, entry: &impl Serialize) -> Result<(), StoreError> {
         let body =
             serde_json::to_string(entry).map_err(|e| form("an entry that JSON can hold", e.to_string()))?;
-        match self.0.insert((kind, name.to_owned()), body) {
+        let place = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        match self.0.insert((kind, name.to_owned()), Entry { place, body }) {
             None => Ok(()),
             Some(_) => Err(StoreError::Twice { entry: format!("{} {name}", kind.text()) }),
         }
     }
 
+    /// The first 16 hexadecimal digits of a SHA-256 of all of them.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        for ((kind, name), Entry { body, .. }) in &self.0 {
+            hash.update(format!("{} {}:{name}{}:{body}", kind.text(), name.len(), body.len()).as_bytes());
+        }
+        hash.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What became of each entry on the way to `after`, in the order of kinds and names.
     pub(super) fn differences(mut self, after: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
-        for ((kind, name), is) in &after.0 {
+        for ((kind, name), Entry { place, body: is }) in &after.0 {
             let key = (*kind, name.clone());
-            let was = self.0.remove(&key);
+            let was = self.0.remove(&key).map(|entry| entry.body);
             if was.as_ref() != Some(is) {
-                found.push(Difference { kind: *kind, name: key.1, was, is: Some(is.clone()) });
+                found.push(Difference { kind: *kind, name: key.1, was, is: Some(is.clone()), place: *place });
             }
         }
         // a request is never forgotten: closed ones are no part of a state
         let gone = self.0.into_iter().filter(|((kind, _), _)| *kind != Kind::Request);
-        found.extend(gone.map(|((kind, name), was)| Difference { kind, name, was: Some(was), is: None }));
+        found.extend(gone.map(|((kind, name), Entry { place, body })| Difference {
+            kind,
+            name,
+            was: Some(body),
+            is: None,
+            place,
+        }));
         found.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         found
     }
@@ -220,14 +251,21 @@ pub(super) fn take(state: &mut State, kind: Kind, name: &str, body: &str) -> Res
     Ok(())
 }
 
-/// Brings what has no order of its own into the order of names, as it is read back.
-pub(super) fn sort(file: &mut v1::File) {
-    file.classes.sort_by(|a, b| a.code.cmp(&b.code));
-    file.cas.sort_by(|a, b| a.name.cmp(&b.name));
-    file.tsas.sort_by(|a, b| a.name.cmp(&b.name));
-    file.members.sort_by(|a, b| a.id.cmp(&b.id));
-    file.servers.sort_by(|a, b| a.id.cmp(&b.id));
-    file.groups.sort_by(|a, b| a.code.cmp(&b.code));
+/// Brings entries into the order in which they are read back: those that were there before in theirs, new ones last.
+pub(super) fn settle(file: &mut v1::File, before: Option<&v1::File>) {
+    let Some(before) = before else { return };
+    order(&mut file.classes, &before.classes, |class| &class.code);
+    order(&mut file.cas, &before.cas, |ca| &ca.name);
+    order(&mut file.tsas, &before.tsas, |tsa| &tsa.name);
+    order(&mut file.members, &before.members, |member| &member.id);
+    order(&mut file.servers, &before.servers, |server| &server.id);
+    order(&mut file.groups, &before.groups, |group| &group.code);
+}
+
+fn order<T>(list: &mut [T], before: &[T], name: impl Fn(&T) -> &String) {
+    let places: BTreeMap<&String, usize> =
+        before.iter().enumerate().map(|(place, item)| (name(item), place)).collect();
+    list.sort_by_key(|item| places.get(name(item)).copied().unwrap_or(usize::MAX));
 }
 
 pub(super) fn read<T: DeserializeOwned>(what: &str, body: &str) -> Result<T, StoreError> {

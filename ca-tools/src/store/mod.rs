@@ -36,7 +36,7 @@ mod sqlite;
 mod state;
 
 pub use entries::{Difference, Kind};
-pub use state::{Audience, ListedKey, Request, State, Status};
+pub use state::{Audience, ListedKey, Request, Signing, State, Status};
 
 use entries::Entries;
 use saatkond_proto::time::UnixTime;
@@ -184,6 +184,10 @@ trait Backend: fmt::Debug + Send + Sync {
     fn changes(&self, below: u64, limit: u32) -> Result<Vec<Change>, StoreError>;
     /// Requests below a number, open and closed, newest first: their entries.
     fn requests(&self, below: u64, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// What [`Store::note`] wrote.
+    fn signings(&self) -> Result<Vec<Signing>, StoreError>;
+    /// Writes rows of keys anew, or moves those there are: `ready_at` stays what it was first.
+    fn note(&self, signings: &[Signing]) -> Result<(), StoreError>;
 }
 
 /// The state of a central server, and its history.
@@ -244,9 +248,7 @@ impl Store {
     ) -> Result<(Arc<State>, T), E> {
         for _ in 0..TRIES {
             let before = self.read()?;
-            let mut after = State::clone(&before);
-            let said = edit(&mut after)?;
-            let differences = Entries::of(&before)?.differences(&Entries::of(&after)?);
+            let (mut after, differences, said) = planned(&before, &mut edit)?;
             if differences.is_empty() {
                 return Ok((before, said));
             }
@@ -261,13 +263,64 @@ impl Store {
             };
             change.digest = change.digest_after(&before.digest);
             if self.backend.commit(&change)? {
-                after.settle(change.at, change.digest);
+                after.settle(change.at, change.digest, &before);
                 let after = Arc::new(after);
                 self.keep(&after);
                 return Ok((after, said));
             }
         }
         Err(StoreError::Busy.into())
+    }
+
+    /// What [`Store::change`] would make of the newest state, and what would differ.
+    ///
+    /// # Errors
+    /// As [`Store::change`].
+    pub fn plan<T, E: From<StoreError>>(
+        &self,
+        mut edit: impl FnMut(&mut State) -> Result<T, E>,
+    ) -> Result<(State, Vec<Difference>, T), E> {
+        planned(&*self.read()?, &mut edit)
+    }
+
+    /// Remembers that a node published: which keys its clients were told of, and which signed what they were given.
+    ///
+    /// No revision is made: it happens each minute.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note(
+        &self,
+        node: &str,
+        listed: &[String],
+        signed_with: &[String],
+        at: UnixTime,
+        until: UnixTime,
+    ) -> Result<(), StoreError> {
+        let known = self.backend.signings()?;
+        // what this node signed before it told of a key holds until then
+        let before = known.iter().filter(|s| s.node == node).filter_map(|s| s.needed_until).max();
+        let ready_at = before.unwrap_or(at).max(at);
+        let signing = |key: &String| Signing {
+            node: node.to_owned(),
+            key: key.clone(),
+            ready_at,
+            needed_until: signed_with.contains(key).then_some(until),
+        };
+        let is_news = |signing: &Signing| {
+            let known = known.iter().find(|known| known.node == signing.node && known.key == signing.key);
+            known.is_none_or(|known| signing.needed_until > known.needed_until)
+        };
+        let news: Vec<Signing> = listed.iter().map(signing).filter(is_news).collect();
+        if news.is_empty() { Ok(()) } else { self.backend.note(&news) }
+    }
+
+    /// Which node told its clients of which key, and until when what it signed holds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn signings(&self) -> Result<Vec<Signing>, StoreError> {
+        self.backend.signings()
     }
 
     /// Changes below a revision, newest first, at most `limit`.
@@ -317,6 +370,17 @@ impl Store {
     fn keep(&self, state: &Arc<State>) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(state));
     }
+}
+
+/// The next state, what differs, and what the edit said.
+fn planned<T, E: From<StoreError>>(
+    before: &State,
+    edit: &mut impl FnMut(&mut State) -> Result<T, E>,
+) -> Result<(State, Vec<Difference>, T), E> {
+    let mut after = before.clone();
+    let said = edit(&mut after)?;
+    let differences = Entries::of(before)?.differences(&Entries::of(&after)?);
+    Ok((after, differences, said))
 }
 
 /// Rows of history read at once.

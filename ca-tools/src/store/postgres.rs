@@ -3,7 +3,7 @@
 //! One connection lives on a thread of its own, which is asked and waited for; when it breaks, the next question opens
 //! another. A commit whose answer was lost is looked up by its digest: it is told as what it was.
 
-use super::{Backend, Change, Rows, SCHEMA, StoreError, entries, form};
+use super::{Backend, Change, Rows, SCHEMA, Signing, StoreError, entries, form};
 use saatkond_proto::time::UnixTime;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -25,10 +25,13 @@ const TABLES: &str = "
         at bigint NOT NULL, digest text NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
         kind text NOT NULL, name text COLLATE \"C\" NOT NULL, body text NOT NULL, is_closed boolean NOT NULL,
-        revision bigint NOT NULL, PRIMARY KEY (kind, name));
+        revision bigint NOT NULL, place bigint NOT NULL, PRIMARY KEY (kind, name));
     CREATE TABLE IF NOT EXISTS change (
         revision bigint PRIMARY KEY, at bigint NOT NULL, actor text NOT NULL, why text NOT NULL,
-        differences text NOT NULL, digest text NOT NULL);";
+        differences text NOT NULL, digest text NOT NULL);
+    CREATE TABLE IF NOT EXISTS signing (
+        node text NOT NULL, key text NOT NULL, ready_at bigint NOT NULL, needed_until bigint,
+        PRIMARY KEY (node, key));";
 
 #[derive(Debug)]
 pub(super) struct Postgres {
@@ -141,7 +144,9 @@ impl Backend for Postgres {
             let reading = begin.read_only(true).start().await?;
             let head = reading.query_one("SELECT revision, at, digest FROM head", &[]).await?;
             let last = reading.query_one("SELECT max(name) FROM entry WHERE kind = 'request'", &[]).await?;
-            let rows = reading.query("SELECT kind, name, body FROM entry WHERE NOT is_closed", &[]).await?;
+            let rows = reading
+                .query("SELECT kind, name, body FROM entry WHERE NOT is_closed ORDER BY place", &[])
+                .await?;
             reading.commit().await?;
             Ok(Rows {
                 revision: unsigned(&head, 0),
@@ -200,6 +205,34 @@ impl Backend for Postgres {
             Ok(rows.iter().map(|row| row.get(0)).collect())
         })
     }
+
+    fn signings(&self) -> Result<Vec<Signing>, StoreError> {
+        self.ask(async |client: &mut Client| {
+            let rows = client.query("SELECT node, key, ready_at, needed_until FROM signing", &[]).await?;
+            let signing = |row: &Row| Signing {
+                node: row.get(0),
+                key: row.get(1),
+                ready_at: UnixTime::from_millis(row.get(2)),
+                needed_until: row.get::<_, Option<i64>>(3).map(UnixTime::from_millis),
+            };
+            Ok(rows.iter().map(signing).collect())
+        })
+    }
+
+    fn note(&self, signings: &[Signing]) -> Result<(), StoreError> {
+        let signings = signings.to_vec();
+        self.ask(async move |client: &mut Client| {
+            let writing = client.transaction().await?;
+            let text = "INSERT INTO signing VALUES ($1, $2, $3, $4) ON CONFLICT (node, key) DO UPDATE \
+                        SET needed_until = coalesce(excluded.needed_until, signing.needed_until)";
+            for signing in &signings {
+                let until = signing.needed_until.map(UnixTime::millis);
+                let ready = signing.ready_at.millis();
+                writing.execute(text, &[&signing.node, &signing.key, &ready, &until]).await?;
+            }
+            writing.commit().await
+        })
+    }
 }
 
 async fn write(writing: &Transaction<'_>, change: &Change) -> Result<bool, tokio_postgres::Error> {
@@ -210,7 +243,7 @@ async fn write(writing: &Transaction<'_>, change: &Change) -> Result<bool, tokio
     }
     let put = writing
         .prepare(
-            "INSERT INTO entry VALUES ($1, $2, $3, $4, $5) ON CONFLICT (kind, name) DO UPDATE \
+            "INSERT INTO entry VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (kind, name) DO UPDATE \
              SET body = excluded.body, is_closed = excluded.is_closed, revision = excluded.revision",
         )
         .await?;
@@ -219,7 +252,12 @@ async fn write(writing: &Transaction<'_>, change: &Change) -> Result<bool, tokio
         let kind = entry.kind.text();
         match &entry.is {
             Some(body) => {
-                writing.execute(&put, &[&kind, &entry.name, body, &entry.is_closed(), &revision]).await?
+                writing
+                    .execute(
+                        &put,
+                        &[&kind, &entry.name, body, &entry.is_closed(), &revision, &entry.order(revision)],
+                    )
+                    .await?
             }
             None => writing.execute(&remove, &[&kind, &entry.name]).await?,
         };

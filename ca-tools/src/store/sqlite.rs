@@ -3,7 +3,7 @@
 //! Every commit waits for the disk (`synchronous = FULL`): what was answered survives the machine. Other programs may
 //! have the file open; a writer waits for another one for as long as [`PATIENCE`].
 
-use super::{Backend, Change, Rows, SCHEMA, StoreError, entries, form};
+use super::{Backend, Change, Rows, SCHEMA, Signing, StoreError, entries, form};
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use saatkond_proto::time::UnixTime;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,13 @@ const TABLES: &str = "
         at INTEGER NOT NULL, digest TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS entry (
         kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, is_closed INTEGER NOT NULL,
-        revision INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+        revision INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS change (
         revision INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, why TEXT NOT NULL,
-        differences TEXT NOT NULL, digest TEXT NOT NULL);";
+        differences TEXT NOT NULL, digest TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS signing (
+        node TEXT NOT NULL, key TEXT NOT NULL, ready_at INTEGER NOT NULL, needed_until INTEGER,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;";
 
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -76,7 +79,8 @@ impl Backend for Sqlite {
             let last: Option<String> =
                 reading
                     .query_row("SELECT max(name) FROM entry WHERE kind = 'request'", [], |row| row.get(0))?;
-            let mut query = reading.prepare("SELECT kind, name, body FROM entry WHERE NOT is_closed")?;
+            let mut query =
+                reading.prepare("SELECT kind, name, body FROM entry WHERE NOT is_closed ORDER BY place")?;
             let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             Ok(Rows {
                 revision,
@@ -101,16 +105,21 @@ impl Backend for Sqlite {
             }
             {
                 let mut put = writing.prepare(
-                    "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, name) DO UPDATE \
+                    "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, name) DO UPDATE \
                      SET body = excluded.body, is_closed = excluded.is_closed, revision = excluded.revision",
                 )?;
                 let mut remove = writing.prepare("DELETE FROM entry WHERE kind = ?1 AND name = ?2")?;
                 for entry in &change.differences {
                     let kind = entry.kind.text();
                     match &entry.is {
-                        Some(body) => {
-                            put.execute(params![kind, entry.name, body, entry.is_closed(), revision])?
-                        }
+                        Some(body) => put.execute(params![
+                            kind,
+                            entry.name,
+                            body,
+                            entry.is_closed(),
+                            revision,
+                            entry.order(revision)
+                        ])?,
                         None => remove.execute(params![kind, entry.name])?,
                     };
                 }
@@ -154,6 +163,40 @@ impl Backend for Sqlite {
             )?;
             let rows = query.query_map(params![entries::request_name(below), limit], |row| row.get(0))?;
             rows.collect()
+        })
+    }
+
+    fn signings(&self) -> Result<Vec<Signing>, StoreError> {
+        self.run(|connection| {
+            let mut query = connection.prepare("SELECT node, key, ready_at, needed_until FROM signing")?;
+            let rows = query.query_map([], |row| {
+                Ok(Signing {
+                    node: row.get(0)?,
+                    key: row.get(1)?,
+                    ready_at: UnixTime::from_millis(row.get(2)?),
+                    needed_until: row.get::<_, Option<i64>>(3)?.map(UnixTime::from_millis),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn note(&self, signings: &[Signing]) -> Result<(), StoreError> {
+        self.run(|connection| {
+            let writing = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for signing in signings {
+                writing.execute(
+                    "INSERT INTO signing VALUES (?1, ?2, ?3, ?4) ON CONFLICT (node, key) DO UPDATE \
+                     SET needed_until = coalesce(excluded.needed_until, needed_until)",
+                    params![
+                        signing.node,
+                        signing.key,
+                        signing.ready_at.millis(),
+                        signing.needed_until.map(UnixTime::millis)
+                    ],
+                )?;
+            }
+            writing.commit()
         })
     }
 }

@@ -78,6 +78,19 @@ pub struct ListedKey {
     pub added_at: i64,
 }
 
+/// What a node told its clients of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    /// The node.
+    pub node: String,
+    /// The key.
+    pub key: String,
+    /// When whatever the node signed before it told of the key has expired.
+    pub ready_at: UnixTime,
+    /// Until when what the node signed with the key holds; `None` when it never did.
+    pub needed_until: Option<UnixTime>,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -127,7 +140,7 @@ impl State {
             let known = Kind::from_text(&kind).ok_or_else(|| form("a known kind of entry", &kind))?;
             sorted.push((known, id, body));
         }
-        sorted.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        sorted.sort_by_key(|(kind, _, _)| *kind);
         for (kind, id, body) in sorted {
             entries::take(&mut state, kind, &id, &body)?;
         }
@@ -144,6 +157,23 @@ impl State {
     #[must_use]
     pub const fn at(&self) -> UnixTime {
         self.at
+    }
+
+    /// A digest of the instance alone: keys and requests leave it as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Twice`].
+    pub fn instance_digest(&self) -> Result<String, StoreError> {
+        let alone = Self { keys: Vec::new(), anchors: Vec::new(), requests: Vec::new(), ..self.clone() };
+        Ok(entries::Entries::of(&alone)?.digest())
+    }
+
+    /// Checks that no two entries have one name.
+    ///
+    /// # Errors
+    /// [`StoreError::Twice`] names the entry.
+    pub fn check_names(&self) -> Result<(), StoreError> {
+        entries::Entries::of(self).map(drop)
     }
 
     /// The requests that wait, in the order they came.
@@ -172,11 +202,11 @@ impl State {
     }
 
     /// Takes the place of the newest state after a change was committed.
-    pub(super) fn settle(&mut self, at: UnixTime, digest: String) {
+    pub(super) fn settle(&mut self, at: UnixTime, digest: String, before: &Self) {
         (self.at, self.digest) = (at, digest);
         self.requests.retain(|request| request.status == Status::Waiting);
         if let Some(instance) = &mut self.instance {
-            entries::sort(instance);
+            entries::settle(instance, before.instance.as_ref());
         }
     }
 }

@@ -259,7 +259,7 @@ async fn what_is_wrong_in_an_instance_is_named() {
     let quoted = good.replace("\"DEV\"", "\"D'V\"").replace("DEV/", "D'V/");
     std::fs::write(&file, quoted).unwrap();
     fails(Exit::Configuration, &["instance", "apply", text(&file), "--dir", text(&conf)]).await;
-    assert!(!conf.join("applied.toml").exists());
+    fails(Exit::Configuration, &["instance", "show", "--dir", text(&conf)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

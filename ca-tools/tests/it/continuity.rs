@@ -2,7 +2,7 @@
 
 use crate::support::{Directory, has, http, text};
 use saatkond_ca::federation::{Federation, Plan};
-use saatkond_ca::globalconf::check_file;
+use saatkond_ca::globalconf::{Audience, Central};
 use saatkond_ca::key::KeySpec;
 use saatkond_ca::serve::{Clock, Running, Services};
 use saatkond_proto::continuity::{
@@ -39,8 +39,9 @@ async fn parts(
     audience: &str,
     version: u8,
 ) -> Vec<(String, Vec<u8>)> {
-    let anchor = federation.directory().join(format!("trust/configuration/anchor-{audience}.xml"));
-    let anchor = Anchor::from_xml(&std::fs::read(anchor).unwrap()).unwrap();
+    let central = Central::open(&federation.configuration()).unwrap();
+    let whose = Audience::ALL.into_iter().find(|whose| whose.name() == audience).unwrap();
+    let anchor = Anchor::from_xml(&central.anchor(whose).unwrap()).unwrap();
     let path = format!("/{audience}conf?version={version}");
     let (status, bytes) = http(running.address(), "GET", &path, &[]).await;
     assert_eq!(status, 200);
@@ -152,7 +153,7 @@ fn what_does_not_hold_is_named() {
         ("generation = 1", "generation = 1\nepoch = 2", "epoch"),
     ] {
         std::fs::write(&file, good.replacen(from, to, 1)).unwrap();
-        let error = check_file(&file, &configuration, NOW).expect_err(to).to_string();
+        let error = Central::open(&configuration).unwrap().plan_file(&file, NOW).expect_err(to).to_string();
         assert!(good.contains(from) && error.contains(said), "{to}: {error}");
     }
 }
@@ -177,7 +178,7 @@ fn a_register_is_registered_only_where_its_class_allows() {
             register[list] = vec!["home"].into();
         }
         std::fs::write(&file, document.to_string()).unwrap();
-        check_file(&file, &configuration, NOW).map(drop).map_err(|e| e.to_string())
+        Central::open(&configuration).unwrap().plan_file(&file, NOW).map(drop).map_err(|e| e.to_string())
     };
     for (class, role, place, is_allowed) in [
         ("PUBLIC", "cloud", "commercial:eu", true),

@@ -13,5 +13,6 @@ mod hostile;
 mod interop;
 mod lifetime;
 mod proxy;
+mod rotation;
 mod services;
 mod support;

@@ -510,7 +510,7 @@ async fn versions_that_upstream_never_had_are_not_missed_and_one_that_went_is() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_other_instances_read_is_passed_on_without_private_parameters() {
-    let (stage, listener) = Stage::with(KeySpec::P256, "trust/configuration/anchor-external.xml").await;
+    let (stage, listener) = Stage::with(KeySpec::P256, "anchor-external.xml").await;
     let central = stage.central(listener);
     let (proxy, running) = stage.proxy().await;
     let (_, bytes) = http(running.address(), "GET", "/embassy/conf?version=6", b"").await;

@@ -3,10 +3,12 @@
 use crate::support::{Directory, has, has_openssl, http, needed, openssl, text};
 use saatkond_ca::ca::Authority;
 use saatkond_ca::federation::{Federation, FederationError, Plan};
+use saatkond_ca::globalconf::{Audience, Central};
 use saatkond_ca::index::Reason;
 use saatkond_ca::key::KeySpec;
 use saatkond_ca::naming;
 use saatkond_ca::serve::{Clock, Running, Services};
+use saatkond_ca::store::{By, State, StoreError};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::globalconf::{
     Anchor, Content, Directory as Parts, GlobalConf, Instance, Options, SignedDirectory,
@@ -167,7 +169,8 @@ async fn versions_that_are_not_published_are_404() {
 async fn other_instances_get_the_shared_part_alone_signed_by_another_key() {
     let stage = Stage::new(|_| ()).await;
     let (_, bytes) = stage.get("/externalconf?version=6").await;
-    let anchor = std::fs::read(stage.directory.join("trust/configuration/anchor-external.xml")).unwrap();
+    let central = Central::open(&stage.federation.configuration()).unwrap();
+    let anchor = central.anchor(Audience::External).unwrap();
     let anchor = Anchor::from_xml(&anchor).unwrap();
     let certificates = &anchor.sources.first().unwrap().certificates;
     assert!(anchor.sources.first().unwrap().url.ends_with("/externalconf"));
@@ -222,9 +225,14 @@ async fn a_bad_change_is_refused_and_the_good_one_stays_published() {
     let error = stage.federation.apply(stage.now()).unwrap_err();
     assert!(error.to_string().contains("NOBODY"), "{error}");
     // even when somebody puts it in place by hand
-    let applied = stage.directory.join("trust/configuration/applied.toml");
-    let text = std::fs::read_to_string(&applied).unwrap();
-    std::fs::write(&applied, text.replace("\"DEV/GOV/M2/LAND\"", "\"DEV/GOV/M2/NOBODY\"")).unwrap();
+    let central = Central::open(&stage.federation.configuration()).unwrap();
+    let by = By { actor: "somebody", at: stage.now(), why: "" };
+    let by_hand = |state: &mut State| {
+        let servers = &mut state.instance.as_mut().unwrap().servers;
+        servers.iter_mut().for_each(|server| server.clients.push("DEV/GOV/M2/NOBODY".to_owned()));
+        Ok::<_, StoreError>(())
+    };
+    central.store().change(&by, by_hand).unwrap();
     stage.wind(Duration::from_secs(3600));
     assert!(stage.conf(6).await.is_valid_at(stage.now()));
     let (status, text) = stage.get("/health/ready").await;
@@ -422,10 +430,10 @@ async fn an_independent_verifier_accepts_every_signed_directory() {
         };
         let stage = Stage::new(sites).await;
         let public = stage.directory.join("trust/public");
-        for (name, anchor) in
-            [("internalconf", "anchor-internal.xml"), ("externalconf", "anchor-external.xml")]
-        {
-            let anchor = stage.directory.join("trust/configuration").join(anchor);
+        let central = Central::open(&stage.federation.configuration()).unwrap();
+        for audience in Audience::ALL {
+            let (name, anchor) = (audience.directory(), stage.directory.join("anchor-asked.xml"));
+            std::fs::write(&anchor, central.anchor(audience).unwrap()).unwrap();
             for version in 2..=6 {
                 let directory = public.join(format!("V{version}/{name}"));
                 let output = std::process::Command::new("python3")

@@ -60,8 +60,9 @@
 //! | `ocsp.key.pem` | what the OCSP responder signs with | yes | call revoked certificates good, for as long as its certificate lasts: nobody can revoke that one | the same |
 //! | `tsa.key.pem` | what the time-stamping authority signs with | yes | stamp with any time | the same |
 //! | `instance.toml` | members, servers, groups, approved services, as their authority writes them | yes, once applied | nothing: most of it is published | add a server or an authority, once it is applied |
-//! | `configuration/internal.key.pem`, `external.key.pem` | what the global configuration is signed with | yes | say who is trusted: everything, in the whole instance | the same |
-//! | `configuration/applied.toml` | the instance as it was last applied | yes | nothing | the same as of `instance.toml`, without its being applied |
+//! | `configuration/internal-<id>.key.pem`, `external-<id>.key.pem` | what a node signs the global configuration with | yes | say who is trusted: everything, in the whole instance | the same |
+//! | `configuration/instance.db`, or PostgreSQL's schema `saatkond_central` | the instance, the certificates of its signing keys, requests that wait, who changed what when | yes | nothing: most of it is published | say who is trusted. `ca instance history --check` finds rows of history that were altered, not those who may write new ones |
+//! | `configuration/node.toml` | which node this is, and where its PostgreSQL is | yes | change the state, where a password stands in it | the same |
 //!
 //! The modules say the same of their own files: [`saatkond_ca::ca`], [`saatkond_ca::globalconf`], [`crate::keys`],
 //! [`crate::messagelog`].

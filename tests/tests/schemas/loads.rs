@@ -5,7 +5,7 @@ use saatkond::keys::Keys;
 use saatkond::keys::pin::PinSource;
 use saatkond_ca::ca::{Authority, Policy};
 use saatkond_ca::federation::{Federation, Plan};
-use saatkond_ca::instance::Instance;
+use saatkond_ca::instance::{Instance, v1};
 use saatkond_ca::key::KeySpec;
 use saatkond_ca::proxy::{Proxy, create_key};
 use saatkond_ca::serve::{Clock, Service as _, Services};
@@ -59,7 +59,7 @@ fn an_authority_and_a_server_take_their_files() {
     let put = |name: &str| fs::copy(repository("conf").join(name), trust.join(name)).unwrap();
 
     put("instance.toml");
-    let instance = Instance::read(&made.instance_file(), clock.now()).unwrap();
+    let instance = instance(&made.instance_file());
     assert_eq!(instance.notes(), [""; 0]);
     assert_eq!(instance.shared().servers.len(), 3);
     made.apply(clock.now()).unwrap();
@@ -86,6 +86,10 @@ fn an_authority_and_a_server_take_their_files() {
     fs::remove_dir_all(&directory).unwrap();
 }
 
+fn instance(path: &Path) -> Instance {
+    Instance::from_file(v1::File::read(path).unwrap(), Clock::system().now()).unwrap()
+}
+
 /// What stands in a comment as an example is taken too, where it needs nothing that is not there.
 fn uncommented(trust: &Path) {
     let text = fs::read_to_string(trust.join("instance.toml")).unwrap();
@@ -94,8 +98,9 @@ fn uncommented(trust: &Path) {
         Some(code) if more.iter().any(|m| code.starts_with(m)) => code,
         _ => line,
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let instance = Instance::from_text(&text, trust, Clock::system().now()).unwrap();
+    let path = trust.join("uncommented.toml");
+    fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let instance = instance(&path);
     assert!(instance.options().monitoring_client.is_some());
     assert!(instance.shared().cas[0].acme.is_some());
 }

@@ -4,6 +4,9 @@ use super::{error, gateway, status};
 use crate::jobs::{Job, Jobs};
 use crate::testbed::{Land, server_file};
 use crate::world::Standing;
+use saatkond_ca::globalconf::Central;
+use saatkond_ca::instance::v1;
+use saatkond_ca::store::{By, State, StoreError};
 use saatkond_proto::id::ClientId;
 use std::fs;
 
@@ -114,14 +117,24 @@ async fn an_earlier_decision_stays_refused_over_a_restart() {
     let mut land = Land::new("sites-generation", false).await;
     let before = fs::read_to_string(land.federation.instance_file()).unwrap();
     let jobs = land.jobs().await;
-    let applied = land.dir.0.join("trust/configuration/applied.toml");
+    let central = Central::open(&land.federation.configuration()).unwrap();
+    let now = land.clock.now();
+    // behind the back of whoever checks
+    let put = |instance: Option<&v1::File>| {
+        let by = By { actor: "somebody", at: now, why: "" };
+        let change = central.store().change(&by, |state: &mut State| {
+            state.instance = instance.cloned();
+            Ok::<_, StoreError>(())
+        });
+        change.map(drop).unwrap();
+    };
     publish(&mut land, &before, &continuity(4, "INTERNAL", ""), &jobs).await;
-    let earlier = fs::read(&applied).unwrap();
+    let earlier = central.read().unwrap().instance.clone();
     publish(&mut land, &before, &continuity(5, "RESTRICTED", ""), &jobs).await;
     let generation = |jobs: &Jobs| gateway(jobs).world().conf.continuity().map(|policy| policy.generation);
     let troubled = |jobs: &Jobs| gateway(jobs).world().conf.continuity_trouble().map(str::to_owned);
     assert_eq!((generation(&jobs), troubled(&jobs)), (Some(5), None));
-    fs::write(&applied, earlier).unwrap();
+    put(earlier.as_ref());
     land.trust_stops().await;
     land.trust_returns().await;
     jobs.run(Job::GlobalConf).await;
@@ -136,14 +149,14 @@ async fn an_earlier_decision_stays_refused_over_a_restart() {
     assert!(troubled(&jobs).is_some());
     // one without any is no way back either
     fs::write(land.federation.instance_file(), &before).unwrap();
-    fs::remove_file(&applied).unwrap();
+    put(None);
     land.federation.apply(land.clock.now()).unwrap();
     land.trust_stops().await;
     land.trust_returns().await;
     jobs.run(Job::GlobalConf).await;
     assert_eq!(generation(&jobs), Some(5));
     assert!(troubled(&jobs).unwrap().contains("there is none any more"));
-    fs::remove_file(&applied).unwrap();
+    put(None);
     publish(&mut land, &before, &continuity(6, "PUBLIC", ""), &jobs).await;
     assert_eq!((generation(&jobs), troubled(&jobs)), (Some(6), None));
 }

@@ -19,6 +19,15 @@ const ENVELOPE: &str = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/env
     <i:memberClass>G</i:memberClass><i:memberCode>2</i:memberCode><i:serviceCode>get</i:serviceCode></x:service>\
     <x:id>1</x:id><x:protocolVersion>4.0</x:protocolVersion></s:Header><s:Body><get/></s:Body></s:Envelope>";
 
+/// For the target `authority`: an order, the notes of two doors, and what is said in answers.
+const SAID: [&str; 5] = [
+    include_str!("said/order.txt"),
+    include_str!("said/note-1.txt"),
+    include_str!("said/note-2.txt"),
+    "HOME_ACTIVE;site=lux1;copy=STANDBY;token=281474976710663",
+    "1.234",
+];
+
 struct Seeds(PathBuf);
 
 impl Seeds {
@@ -73,6 +82,9 @@ fn main() {
     let fault = SoapFault::new("server.serverproxy.io_error", "it broke <here>", Some("1234".to_owned()));
     seeds.add("fault", fault.to_xml().as_bytes());
     seeds.envelope(ENVELOPE.as_bytes());
+    SAID.iter().for_each(|said| seeds.add("authority", said.as_bytes()));
+    seeds.add("authority", SAID[1..3].join("\0").as_bytes());
+    seeds.add("authority", SAID.join("\0").as_bytes());
     if let Some(folder) = recorded::folder() {
         for path in recorded::files(&folder) {
             others(&seeds, &path);

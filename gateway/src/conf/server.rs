@@ -2,6 +2,8 @@
 
 use super::ConfError;
 use super::source::Source;
+use saatkond_proto::continuity::Access;
+use saatkond_proto::continuity::access::strictest;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::message::endpoint::{Endpoint, normal_path};
@@ -123,6 +125,8 @@ pub struct Grant {
     pub endpoint: Endpoint,
     /// Whether the service's description lists it.
     pub is_generated: bool,
+    /// Whether it reads or writes, where that is declared here.
+    pub access: Option<Access>,
     /// Who may call it.
     pub allow: Vec<Subject>,
 }
@@ -199,6 +203,18 @@ impl ServerConf {
     pub fn service(&self, id: &ServiceId) -> Option<&Service> {
         let services = &self.clients.get(&id.client)?.services;
         services.iter().find(|s| s.code == id.code && s.version == id.version)
+    }
+
+    /// What is declared here of a call of `service`; `None` where nothing is. What the instance's policy says stands above it.
+    ///
+    /// Of two declarations that say different things `write` stands. A path about which nothing can be said writes.
+    #[must_use]
+    pub fn declared(&self, service: &ServiceId, method: Method, raw_path: &str) -> Option<Access> {
+        let endpoints = &self.service(service)?.endpoints;
+        let mut declared = endpoints.iter().filter_map(|g| Some((&g.endpoint, g.access?))).peekable();
+        declared.peek()?;
+        let Ok(path) = normal_path(raw_path) else { return Some(Access::Write) };
+        strictest(declared.filter(|(endpoint, _)| endpoint.covers(method, &path)).map(|(_, access)| access))
     }
 
     /// Whether `caller` may call `service` with this method and raw path (what follows the service code, percent-encoded

@@ -11,6 +11,7 @@ use super::units::{Span, span};
 use super::{ConfError, line_of, read};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use saatkond_proto::continuity::Access;
 use saatkond_proto::id::ClientId;
 use saatkond_proto::message::endpoint::{Endpoint, PathGlob};
 use saatkond_proto::message::rest::Method;
@@ -151,9 +152,22 @@ pub struct WrittenEndpoint {
     /// `false`.
     #[serde(default)]
     pub generated: bool,
+    /// Of a register with several sites: whether it is a `read` or a `write`, whatever its method, where the instance does
+    /// not say it; `saatkond services` writes here what the description says as `x-continuity`. Default: by the method.
+    pub access: Option<WrittenAccess>,
     /// Who may call it. Default: `[]`.
     #[serde(default)]
     pub allow: Vec<Spanned<WrittenSubject>>,
+}
+
+/// What a call does to a register.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WrittenAccess {
+    /// It leaves it as it was.
+    Read,
+    /// It may change it.
+    Write,
 }
 
 /// Whom a right is given to: exactly one key.
@@ -403,6 +417,10 @@ impl Check<'_> {
                     path: PathGlob::new(endpoint.path.as_str()),
                 },
                 is_generated: endpoint.generated,
+                access: endpoint.access.map(|access| match access {
+                    WrittenAccess::Read => Access::Read,
+                    WrittenAccess::Write => Access::Write,
+                }),
                 allow: self.subjects(&endpoint.allow, groups)?,
             });
         }

@@ -101,10 +101,10 @@
 //! somebody else changed meanwhile; 69: a description's server that does not answer; 78: a file that would be refused.
 //!
 //! With `--json`, `list` tells a list of services: `service`, `client`, `code`, `version`, `kind`, `url`, `description`,
-//! `timeout_seconds`, `verify_tls`, `enabled`, `notice`, `allow`, and `endpoints` of `method`, `path`, `generated`, `allow`.
+//! `timeout_seconds`, `verify_tls`, `enabled`, `notice`, `allow`, and `endpoints` of `method`, `path`, `generated`, `access`, `allow`.
 //! `add` and `refresh` tell `written`, and for each of `descriptions`: `of`, `kind`, `description`, `warnings`, `notes` and
-//! `changes`. A change is an `add`, `remove` or `adopt` of a `service` or of its `endpoint`, with `rights_lost` or `rights_of`
-//! where there are any.
+//! `changes`. A change is an `add`, `remove`, `adopt` or `declare` of a `service` or of its `endpoint`, with `rights_lost`,
+//! `rights_of` or `access` where there are any.
 //!
 //! # Jobs
 //!

@@ -37,8 +37,15 @@
 //! # Read or write
 //!
 //! As the register's provider declares it in `[[continuity.register.service]]`: a service, one version of it, or a method and
-//! a path pattern. The narrower stands above the wider; of equals `write` stands. Without a declaration GET, HEAD and OPTIONS
-//! read, and all else writes, SOAP included. What a caller says of its own call counts for nothing.
+//! a path pattern. The narrower stands above the wider; of equals `write` stands. Where the
+//! instance says nothing, the `access` of an endpoint in `server.toml` counts, which `saatkond services` takes from the
+//! description: `x-continuity: read` or `write` at an OpenAPI operation, or at its path for all of them. Without either GET,
+//! HEAD and OPTIONS read, and all else writes, SOAP included. What a caller says of its own call counts for nothing.
+//!
+//! Consumers' gateways and other sites know what the instance declares, and no `server.toml`. A POST that only
+//! `server.toml` declares a read is still brought to who leads, and not asked twice; a GET that it declares a write may be
+//! brought to any door, which passes it on, and is executed once however often it comes under one signature. Refresh at
+//! every site, and let the instance declare what is to be read abroad.
 //!
 //! # How old a copy is
 //!

@@ -7,6 +7,7 @@ use super::authorise::{Called, Permitted};
 use crate::Gateway;
 use crate::net::question::Question;
 use crate::world::{Standing, World};
+use saatkond_proto::continuity::access::declared;
 use saatkond_proto::continuity::header::{self, Lead, MAX_STALENESS, STALENESS, STATE, State, TOKEN};
 use saatkond_proto::continuity::staleness::{bound, is_fresh};
 use saatkond_proto::continuity::{Access, Register, access};
@@ -47,11 +48,7 @@ pub fn course(gateway: &Gateway, world: &World, permitted: &Permitted) -> Result
         let text = format!("nobody may lead register {} here", register.id);
         return Ok(Course::Pass(Box::new(Fault::new(Leaf::ClassForbidden, text))));
     };
-    let (method, path) = match question {
-        Question::Rest(request) => (Some(request.method), request.service_path.as_str()),
-        Question::Soap(_) => (None, ""),
-    };
-    if access(Some(register), id, method, path) == Access::Write {
+    if access_of(world, register, question) == Access::Write {
         return Ok(Course::Serve(Serving { state, age: None }));
     }
     let allowed = bound(register, demanded(question)?);
@@ -67,6 +64,17 @@ pub fn course(gateway: &Gateway, world: &World, permitted: &Permitted) -> Result
         }
         _ => Ok(Course::Pass(Box::new(too_old(standing, age, allowed)))),
     }
+}
+
+/// Whether a call reads or writes: as the instance declares it, else as this server does, else by its method.
+#[must_use]
+pub fn access_of(world: &World, register: &Register, question: &Question) -> Access {
+    let service = question.service();
+    let Question::Rest(request) = question else { return access(Some(register), service, None, "") };
+    let (method, path) = (request.method, request.service_path.as_str());
+    let by_policy = declared(register, service, Some(method), path);
+    let declared = by_policy.or_else(|| world.server.declared(service, method, path));
+    declared.unwrap_or_else(|| Access::of_method(method))
 }
 
 /// Who leads, seen from here; `None` where nobody may.

@@ -4,7 +4,7 @@
 //! by a signed answer that says that nothing was executed, and where it may be tried; a read by a fault.
 
 use super::authorise::{Called, Permitted};
-use super::continuity::{Course, Serving, course};
+use super::continuity::{Course, Serving, access_of, course};
 use super::forward::Answered;
 use super::pass::{RelayedRequest, Unpassed, pass_on};
 use super::receive::Proven;
@@ -28,9 +28,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use saatkond_proto::continuity::authority::Lead;
 use saatkond_proto::continuity::note::{HOPS_MAX, Note, Passed};
 use saatkond_proto::continuity::once::{Again, Mark};
-use saatkond_proto::continuity::{
-    Access, Policy, Register, Site, Use, access, class, header as cont, refusal,
-};
+use saatkond_proto::continuity::{Access, Policy, Register, Site, Use, class, header as cont, refusal};
 use saatkond_proto::fault::{Code, Fault, Leaf, Origin, Retry, Side};
 use saatkond_proto::limits::OCSP_AHEAD_SECS_MAX;
 use saatkond_proto::message::rest::{self, Headers};
@@ -199,14 +197,9 @@ pub fn ground<'w>(gateway: &Gateway, world: &'w World, permitted: &Permitted) ->
     }
     let policy = world.conf.continuity()?;
     let question = permitted.question();
-    let service = question.service();
-    let register = policy.register(&service.client)?;
+    let register = policy.register(&question.service().client)?;
     let site = policy.site_of(&gateway.conf.server)?;
-    let (method, path) = match question {
-        Question::Rest(request) => (Some(request.method), request.service_path.as_str()),
-        Question::Soap(_) => (None, ""),
-    };
-    let access = access(Some(register), service, method, path);
+    let access = access_of(world, register, question);
     Some(Ground { policy, register, site, access })
 }
 

@@ -185,6 +185,51 @@ async fn a_declared_read_is_judged_as_one() {
     assert_eq!(code, "continuity.staleness_exceeded");
 }
 
+/// What this server declares stands above the method, and below what the instance declares.
+#[tokio::test]
+async fn what_a_server_declares_counts_where_the_instance_is_silent() {
+    let bench = Abroad::new(|_: &Asked| Answer::json("{}")).await;
+    let endpoint = |method: &str, path: &str, access: &str| {
+        format!(
+            "[[client.service.endpoint]]\nmethod = \"{method}\"\npath = \"{path}\"\naccess = \"{access}\"\n"
+        )
+    };
+    let declares = [
+        answering(&bench.service.url("")),
+        endpoint("POST", "/queries", "read"),
+        endpoint("GET", "/draws/*", "write"),
+        endpoint("*", "/draws/7", "read"),
+        endpoint("GET", "/titles", "write"),
+    ];
+    bench.embassy.change_server(&declares.concat()).await;
+    let mut policy = policy(Class::Internal);
+    policy.registers[0].services.push(ServiceAccess {
+        code: "land".to_owned(),
+        version: None,
+        endpoint: Some(Endpoint { method: None, path: PathGlob::new("/titles") }),
+        access: Access::Read,
+    });
+    believe(&bench.embassy, policy);
+    bench.is_old(Some(Duration::from_secs(1)));
+    let (served, passed) = ("", "continuity.not_authority");
+    for (ask, expected) in [
+        (Ask::post("land/queries", "{}"), served),
+        (Ask::post("land/other", "{}"), passed),
+        (Ask::get("land/other"), served),
+        (Ask::get("land/draws/1"), passed),
+        (Ask::get("land/draws/7"), passed),
+        (Ask::get("land/titles"), served),
+    ] {
+        let (code, response) = bench.told(&ask).await;
+        let refusal =
+            response.and_then(|r| r.headers.last("X-Road-Error").map(str::to_owned)).unwrap_or_default();
+        let found =
+            if code.is_empty() { refusal.trim_start_matches("server.serverproxy.").to_owned() } else { code };
+        assert_eq!(found, expected, "{ask:?}");
+    }
+    assert_eq!(bench.service.asked.len(), 3);
+}
+
 /// Every name, forged from both sides: the register hears ours alone, and so does who asked.
 #[tokio::test]
 async fn nobody_else_speaks_in_our_name() {

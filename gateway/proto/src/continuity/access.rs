@@ -54,9 +54,6 @@ impl Access {
 
 /// Says whether a call reads or writes. `method` is `None` for SOAP; `raw_path` is what follows the service code as it
 /// came.
-///
-/// A declaration of an endpoint stands above one of the whole service; of two that say different things, `write` stands.
-/// A path about which nothing can be said writes.
 #[must_use]
 pub fn access(
     register: Option<&Register>,
@@ -64,8 +61,21 @@ pub fn access(
     method: Option<Method>,
     raw_path: &str,
 ) -> Access {
-    let by_method = method.map_or(Access::Write, Access::of_method);
-    let Some(register) = register else { return by_method };
+    let declared = register.and_then(|register| declared(register, service, method, raw_path));
+    declared.unwrap_or_else(|| method.map_or(Access::Write, Access::of_method))
+}
+
+/// What the instance's policy declares of a call, as [`access()`] is asked; `None` where it says nothing.
+///
+/// A declaration of an endpoint stands above one of the whole service; of two that say different things, `write` stands.
+/// A path about which nothing can be said writes.
+#[must_use]
+pub fn declared(
+    register: &Register,
+    service: &ServiceId,
+    method: Option<Method>,
+    raw_path: &str,
+) -> Option<Access> {
     let of_service = |d: &&ServiceAccess| {
         d.code == service.code && d.version.as_ref().is_none_or(|v| Some(v) == service.version.as_ref())
     };
@@ -74,16 +84,17 @@ pub fn access(
     if narrow.peek().is_some()
         && let Some(method) = method
     {
-        let Ok(path) = normal_path(raw_path) else { return Access::Write };
+        let Ok(path) = normal_path(raw_path) else { return Some(Access::Write) };
         let fitting = narrow.filter(|(endpoint, _)| endpoint.covers(method, &path)).map(|(_, access)| access);
         if let Some(access) = strictest(fitting) {
-            return access;
+            return Some(access);
         }
     }
     let wide = declared.iter().filter(|d| d.endpoint.is_none()).map(|d| d.access);
-    strictest(wide).unwrap_or(by_method)
+    strictest(wide)
 }
 
-fn strictest(all: impl Iterator<Item = Access>) -> Option<Access> {
-    all.reduce(|a, b| if a == Access::Write { a } else { b })
+/// Of several declarations the one that stands: `write`, if one says so.
+pub fn strictest(all: impl IntoIterator<Item = Access>) -> Option<Access> {
+    all.into_iter().reduce(|a, b| if a == Access::Write { a } else { b })
 }

@@ -6,6 +6,7 @@ use crate::admin::words::plain;
 use crate::conf::units::Span;
 use crate::conf::{Service, ServiceKind, Subject};
 use saatkond_ca::cli::table::lay_out;
+use saatkond_proto::continuity::Access;
 use saatkond_proto::id::ServiceId;
 use saatkond_proto::message::rest::Method;
 use serde_json::{Value, json};
@@ -64,7 +65,9 @@ fn whole(id: &ServiceId, service: &Service) -> Vec<String> {
     for grant in &service.endpoints {
         let by_hand =
             if grant.is_generated || service.kind != ServiceKind::OpenApi { "" } else { " (by hand)" };
-        fact("endpoint", &format!("{}{by_hand}: {}", endpoint_name(&grant.endpoint), allowed(&grant.allow)));
+        let declared = grant.access.map(|access| format!(" ({})", access.text())).unwrap_or_default();
+        let name = endpoint_name(&grant.endpoint);
+        fact("endpoint", &format!("{name}{declared}{by_hand}: {}", allowed(&grant.allow)));
     }
     lines
 }
@@ -95,6 +98,7 @@ pub(super) fn json(document: &Document, id: &ServiceId) -> Option<Value> {
             "method": grant.endpoint.method.map_or("*", Method::name),
             "path": grant.endpoint.path.to_string(),
             "generated": grant.is_generated,
+            "access": grant.access.map(Access::text),
             "allow": allow(&grant.allow),
         })
     });

@@ -1,7 +1,7 @@
 //! Descriptions, read and held against what `server.toml` has: what is to be changed.
 
 use super::document::{Document, text};
-use super::step::{NewService, Plan, Step, name_of};
+use super::step::{NewService, Plan, Step, endpoint_name, name_of};
 use crate::admin::run::keys_refused;
 use crate::conf::units::Span;
 use crate::conf::{Conf, Description, Grant, Service, ServiceKind};
@@ -10,6 +10,7 @@ use crate::keys::pin::PinSource;
 use crate::net::description::{self, DescriptionError};
 use crate::net::fetch::Meeting;
 use saatkond_ca::exit::{Exit, Failure};
+use saatkond_proto::continuity::Access;
 use saatkond_proto::id::{ClientId, ServiceId};
 use saatkond_proto::message::description::is_strict_code;
 use saatkond_proto::message::description::openapi::OpenApi;
@@ -183,11 +184,19 @@ pub(super) fn refresh_openapi(
         let known: HashMap<&Endpoint, &Grant> = service.endpoints.iter().map(|g| (&g.endpoint, g)).collect();
         for endpoint in &openapi.endpoints {
             match known.get(endpoint) {
-                None => steps.push(Step::AddEndpoint(id.clone(), endpoint.clone())),
-                Some(grant) if !grant.is_generated => {
-                    steps.push(Step::AdoptEndpoint(id.clone(), endpoint.clone()));
+                None => steps.push(add(id, endpoint, openapi)),
+                Some(grant) => {
+                    if !grant.is_generated {
+                        steps.push(Step::AdoptEndpoint(id.clone(), endpoint.clone()));
+                    }
+                    match (grant.access, openapi.declared(endpoint)) {
+                        (ours, Some(said)) if ours != Some(said) => {
+                            steps.push(Step::DeclareEndpoint(id.clone(), endpoint.clone(), said));
+                        }
+                        (Some(ours), None) => notes.push(undeclared(endpoint, ours)),
+                        _ => {}
+                    }
                 }
-                Some(_) => {}
             }
         }
         let named: HashSet<&Endpoint> = openapi.endpoints.iter().collect();
@@ -198,6 +207,16 @@ pub(super) fn refresh_openapi(
     }
     let warnings = openapi.warnings.clone();
     Plan { of: id.to_path(), kind: "openapi", description: source.written.clone(), steps, warnings, notes }
+}
+
+fn add(id: &ServiceId, endpoint: &Endpoint, openapi: &OpenApi) -> Step {
+    Step::AddEndpoint(id.clone(), endpoint.clone(), openapi.declared(endpoint))
+}
+
+/// Says that an endpoint stays what it is declared as.
+fn undeclared(endpoint: &Endpoint, access: Access) -> String {
+    let name = endpoint_name(endpoint);
+    format!("{name} stays declared a {}, though the description says nothing of it", access.text())
 }
 
 /// Says that a service answers elsewhere than its description says: what an operator has set is not changed.
@@ -296,7 +315,7 @@ impl Wish {
         })?;
         let service = self.service(id.clone(), "openapi", &url, Some(source));
         let mut steps = vec![Step::AddService(Box::new(service))];
-        steps.extend(openapi.endpoints.iter().map(|e| Step::AddEndpoint(id.clone(), e.clone())));
+        steps.extend(openapi.endpoints.iter().map(|endpoint| add(&id, endpoint, openapi)));
         Ok(self.plan("openapi", Some(source), steps, [doubtful(code), openapi.warnings.clone()].concat()))
     }
 

@@ -2,6 +2,7 @@
 
 use super::document::{Document, push, remove, set, table_mut, tables, text};
 use crate::admin::words::{count, plain};
+use saatkond_proto::continuity::Access;
 use saatkond_proto::id::ServiceId;
 use saatkond_proto::message::endpoint::Endpoint;
 use saatkond_proto::message::rest::Method;
@@ -37,8 +38,10 @@ pub(super) enum Step {
     AddService(Box<NewService>),
     /// A service goes, with so many rights on it.
     RemoveService(ServiceId, usize),
-    /// An endpoint of the description comes.
-    AddEndpoint(ServiceId, Endpoint),
+    /// An endpoint of the description comes, with what that declares of it.
+    AddEndpoint(ServiceId, Endpoint, Option<Access>),
+    /// The description declares whether an endpoint reads or writes.
+    DeclareEndpoint(ServiceId, Endpoint, Access),
     /// An endpoint goes, with so many rights on it: the description has it no longer.
     RemoveEndpoint(ServiceId, Endpoint, usize),
     /// An endpoint written by hand is now the description's, too.
@@ -70,7 +73,13 @@ impl Step {
                 format!("+ {}  {}{}", name_of(&new.id), new.url, rights.unwrap_or_default())
             }
             Self::RemoveService(id, rights) => format!("- {}{}", name_of(id), lost(rights)),
-            Self::AddEndpoint(_, endpoint) => format!("+ {}", endpoint_name(endpoint)),
+            Self::AddEndpoint(_, endpoint, access) => {
+                let declared = access.map(|access| format!("  declared a {}", access.text()));
+                format!("+ {}{}", endpoint_name(endpoint), declared.unwrap_or_default())
+            }
+            Self::DeclareEndpoint(_, endpoint, access) => {
+                format!("~ {}  is declared a {}", endpoint_name(endpoint), access.text())
+            }
             Self::RemoveEndpoint(_, endpoint, rights) => {
                 format!("- {}{}", endpoint_name(endpoint), lost(rights))
             }
@@ -93,9 +102,13 @@ impl Step {
             Self::RemoveService(id, rights) => {
                 json!({"change": "remove", "service": id.to_path(), "rights_lost": rights})
             }
-            Self::AddEndpoint(id, e) => {
-                json!({"change": "add", "service": id.to_path(), "endpoint": endpoint(e)})
-            }
+            Self::AddEndpoint(id, e, access) => json!({
+                "change": "add", "service": id.to_path(), "endpoint": endpoint(e),
+                "access": access.map(Access::text),
+            }),
+            Self::DeclareEndpoint(id, e, access) => json!({
+                "change": "declare", "service": id.to_path(), "endpoint": endpoint(e), "access": access.text(),
+            }),
             Self::RemoveEndpoint(id, e, rights) => {
                 json!({"change": "remove", "service": id.to_path(), "endpoint": endpoint(e), "rights_lost": rights})
             }
@@ -109,7 +122,10 @@ impl Step {
     pub(super) const fn rights_lost(&self) -> usize {
         match self {
             Self::RemoveService(_, rights) | Self::RemoveEndpoint(_, _, rights) => *rights,
-            Self::AddService(_) | Self::AddEndpoint(..) | Self::AdoptEndpoint(..) => 0,
+            Self::AddService(_)
+            | Self::AddEndpoint(..)
+            | Self::DeclareEndpoint(..)
+            | Self::AdoptEndpoint(..) => 0,
         }
     }
 
@@ -121,11 +137,14 @@ impl Step {
                 document.add_service(&new.id.client, new.table(allow));
             }
             Self::RemoveService(id, _) => document.remove_service(id),
-            Self::AddEndpoint(id, endpoint) => {
+            Self::AddEndpoint(id, endpoint, access) => {
                 let mut table = Table::new();
                 table["method"] = value(endpoint.method.map_or("*", Method::name));
                 table["path"] = value(endpoint.path.to_string());
                 table["generated"] = value(true);
+                if let Some(access) = access {
+                    table["access"] = value(access.text());
+                }
                 table["allow"] = value(Array::new());
                 if let Some(service) = document.service_mut(id) {
                     push(service, "endpoint", table);
@@ -138,15 +157,26 @@ impl Step {
                     remove(service, "endpoint", place);
                 }
             }
-            Self::AdoptEndpoint(id, endpoint) => {
-                if let Some(service) = document.service_mut(id)
-                    && let Some(place) = place_of(service, endpoint)
-                    && let Some(table) = table_mut(service, "endpoint", place)
-                {
-                    set(table, "generated", true);
-                }
+            Self::AdoptEndpoint(id, endpoint) => set_in(document, (id, endpoint), "generated", true),
+            Self::DeclareEndpoint(id, endpoint, access) => {
+                set_in(document, (id, endpoint), "access", access.text());
             }
         }
+    }
+}
+
+/// Sets a value of an endpoint.
+fn set_in(
+    document: &mut Document,
+    (id, endpoint): (&ServiceId, &Endpoint),
+    key: &str,
+    value: impl Into<toml_edit::Value>,
+) {
+    if let Some(service) = document.service_mut(id)
+        && let Some(place) = place_of(service, endpoint)
+        && let Some(table) = table_mut(service, "endpoint", place)
+    {
+        set(table, key, value);
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::testbed::TestDir;
+use saatkond_proto::continuity::Access;
 use saatkond_proto::message::description::openapi::OpenApi;
 use saatkond_proto::message::description::wsdl::Wsdl;
+use saatkond_proto::message::rest::Method;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -365,6 +367,47 @@ fn an_openapi_document_read_anew_keeps_what_was_written_by_hand() {
     plan.steps.iter().for_each(|step| step.take(&mut again));
     again.save().unwrap();
     assert_eq!(told(&in_force(&dir)), [("* /mine/**".to_owned(), false, 0)]);
+}
+
+#[test]
+fn what_a_description_declares_is_written_and_stays() {
+    let (dir, mut document) = opened("services-declared");
+    let api = service("api", None);
+    let source = source("api.yaml", Description::File(PathBuf::from("api.yaml")));
+    let read = |titles: &str, queries: &str| {
+        let text = format!(
+            "openapi: 3.1.0\ninfo: {{title: a, version: b}}\nservers: [{{url: 'http://is/api'}}]\npaths:\n  \
+             '/titles/{{id}}': {{get: {{{titles}}}, parameters: [{{name: id, in: path}}]}}\n  \
+             /by-hand: {{post: {{}}}}\n  /queries: {{post: {{{queries}}}}}\n"
+        );
+        OpenApi::read(text.as_bytes()).unwrap()
+    };
+    let plan =
+        read::refresh_openapi(&document, &api, &source, &read("x-continuity: write", "x-continuity: read"));
+    let words = plan.words();
+    assert!(words.contains("~ GET /titles/*  is declared a write\n"), "{words}");
+    assert!(words.contains("+ POST /queries  declared a read"), "{words}");
+    let json = plan.json().to_string();
+    assert!(json.contains(r#""access":"write","change":"declare""#), "{json}");
+    plan.steps.iter().for_each(|step| step.take(&mut document));
+    assert!(document.save().unwrap());
+    let again = in_force(&dir);
+    let declared = |method, path| again.conf.declared(&api, method, path);
+    assert_eq!(declared(Method::Get, "/titles/7"), Some(Access::Write));
+    assert_eq!(declared(Method::Post, "/queries"), Some(Access::Read));
+    assert_eq!((declared(Method::Put, "/titles/7"), declared(Method::Post, "/by-hand")), (None, None));
+    assert_eq!(declared(Method::Get, "/%zz"), Some(Access::Write), "of which nothing can be said");
+    let shown = list::table(&again, std::slice::from_ref(&api), true);
+    assert!(shown.contains("GET /titles/* (write)") && shown.contains("POST /queries (read)"), "{shown}");
+    // It stays until somebody takes it out, or the description says the contrary.
+    let plan = read::refresh_openapi(&again, &api, &source, &read("", "x-continuity: write"));
+    let words = plan.words();
+    assert!(words.contains("~ POST /queries  is declared a write\n"), "{words}");
+    assert!(
+        words.contains("note: GET /titles/* stays declared a write, though the description says nothing"),
+        "{words}"
+    );
+    assert_eq!(plan.steps.len(), 1);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! case, `{…}` in a path becomes `*`, the first server is where the service answers; references are not followed.
 
 use super::tree::{Node, TreeError};
+use crate::continuity::Access;
+use crate::continuity::access::strictest;
 use crate::limits;
 use crate::message::endpoint::{Endpoint, PathGlob};
 use crate::message::rest::Method;
@@ -20,6 +22,8 @@ pub struct OpenApi {
     pub server: String,
     /// Its endpoints, in the order in which they stand; none twice.
     pub endpoints: Vec<Endpoint>,
+    /// What it declares of endpoints by `x-continuity`, in the order in which they stand.
+    pub declared: Vec<(Endpoint, Access)>,
     /// What is missing, doubtful, or not read.
     pub warnings: Vec<String>,
 }
@@ -82,6 +86,8 @@ const METHODS: [(&str, Method); 8] = [
 ];
 /// What else a path item may have. Spec: OpenAPI 3.1.1 §4.8.9.
 const BESIDE_METHODS: [&str; 5] = ["$ref", "summary", "description", "servers", "parameters"];
+/// By what a path item or an operation says whether it reads or writes. Ours: a specification extension, which others skip.
+const CONTINUITY: &str = "x-continuity";
 /// Warnings about one document.
 const WARNINGS_MAX: usize = 100;
 
@@ -111,8 +117,14 @@ impl OpenApi {
             None if version.starts_with("3.0") => reading.warn("`paths` is missing".to_owned()),
             None => {}
         }
-        let Reading { endpoints, warnings, .. } = reading;
-        Ok(Self { version, title, server, endpoints, warnings })
+        let Reading { endpoints, declared, warnings, .. } = reading;
+        Ok(Self { version, title, server, endpoints, declared, warnings })
+    }
+
+    /// Whether an endpoint reads or writes, where the document says it: of two that say different things `write` stands.
+    #[must_use]
+    pub fn declared(&self, endpoint: &Endpoint) -> Option<Access> {
+        strictest(self.declared.iter().filter(|(of, _)| of == endpoint).map(|(_, access)| *access))
     }
 
     /// Where the service answers: its first server, seen from where the document was read (`None` for a file).
@@ -202,6 +214,7 @@ fn version(root: &Node) -> Result<String, OpenApiError> {
 #[derive(Default)]
 struct Reading {
     endpoints: Vec<Endpoint>,
+    declared: Vec<(Endpoint, Access)>,
     seen: HashSet<(Method, String)>,
     operations: HashSet<String>,
     read: usize,
@@ -264,7 +277,7 @@ impl Reading {
                 self.warn(format!("path {path:?} has {name:?}, which is no method"));
             }
         }
-        let shared = parameters(item);
+        let shared = (parameters(item), self.access(&format!("path {path:?}"), item));
         for (name, method) in METHODS {
             let Some(operation) = item.child(name) else { continue };
             let allowed = limits::DESCRIPTION_OPERATIONS_MAX;
@@ -276,12 +289,30 @@ impl Reading {
                 self.warn(format!("{} {path} is {}, expected a map", method.name(), operation.kind()));
                 continue;
             }
-            self.operation(path, method, operation, &shared, version);
+            self.operation((path, method), operation, &shared, version);
         }
         Ok(())
     }
 
-    fn operation(&mut self, path: &str, method: Method, node: &Node, shared: &Parameters<'_>, version: &str) {
+    /// What a path item or an operation declares of itself.
+    fn access(&mut self, of: &str, node: &Node) -> Option<Access> {
+        let declared = node.child(CONTINUITY)?;
+        let access = declared.text().and_then(Access::from_text);
+        if access.is_none() {
+            let found =
+                declared.text().map_or_else(|| declared.kind().to_owned(), |text| format!("{text:?}"));
+            self.warn(format!("{of} has {found} as `{CONTINUITY}`, expected read or write"));
+        }
+        access
+    }
+
+    fn operation(
+        &mut self,
+        (path, method): (&str, Method),
+        node: &Node,
+        (shared, shared_access): &(Parameters<'_>, Option<Access>),
+        version: &str,
+    ) {
         let name = method.name();
         if version.starts_with("3.0") && node.child("responses").is_none() {
             self.warn(format!("{name} {path} has no `responses`"));
@@ -300,8 +331,11 @@ impl Reading {
             }
         }
         let pattern = pattern(path);
+        let endpoint = Endpoint { method: Some(method), path: PathGlob::new(pattern.clone()) };
+        let access = self.access(&format!("{name} {path}"), node).or(*shared_access);
+        self.declared.extend(access.map(|access| (endpoint.clone(), access)));
         if self.seen.insert((method, pattern.clone())) {
-            self.endpoints.push(Endpoint { method: Some(method), path: PathGlob::new(pattern) });
+            self.endpoints.push(endpoint);
         } else {
             self.warn(format!("{name} {path} is the same endpoint as another: {name} {pattern}"));
         }

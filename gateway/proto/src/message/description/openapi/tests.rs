@@ -198,3 +198,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_operation_declares_whether_it_reads_or_writes() {
+    let document = read(
+        "openapi: 3.1.0\ninfo: {title: a, version: b}\npaths:\n  \
+           /queries: {post: {x-continuity: read}, get: {}}\n  \
+           /audit: {x-continuity: write, get: {}, head: {x-continuity: read}}\n  \
+           '/a/{x}': {post: {x-continuity: read, parameters: [{name: x, in: path}]}}\n  \
+           '/a/{y}': {post: {x-continuity: write, parameters: [{name: y, in: path}]}}\n  \
+           /odd: {get: {x-continuity: READ}, post: {x-continuity: [read]}}\n",
+    )
+    .unwrap();
+    let declared =
+        |method, path: &str| document.declared(&Endpoint { method: Some(method), path: PathGlob::new(path) });
+    assert_eq!(declared(Method::Post, "/queries"), Some(Access::Read));
+    assert_eq!(declared(Method::Get, "/queries"), None);
+    assert_eq!(declared(Method::Get, "/audit"), Some(Access::Write), "of its path");
+    assert_eq!(declared(Method::Head, "/audit"), Some(Access::Read), "its own stands above its path's");
+    assert_eq!(declared(Method::Post, "/a/*"), Some(Access::Write), "of two the stricter");
+    assert_eq!((declared(Method::Get, "/odd"), declared(Method::Post, "/odd")), (None, None));
+    let warned: Vec<_> = document.warnings.iter().filter(|w| w.contains("x-continuity")).collect();
+    assert_eq!(
+        warned,
+        [
+            "GET /odd has \"READ\" as `x-continuity`, expected read or write",
+            "POST /odd has a list as `x-continuity`, expected read or write",
+        ]
+    );
+}

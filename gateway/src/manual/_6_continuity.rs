@@ -70,8 +70,14 @@
 //!
 //! They stand in the signed block and so in both message logs. Nobody else speaks under these names: of a message every
 //! `X-Road-Cont-*` is dropped before the register is called (the signed bytes stay as they came), and of the register's answer
-//! before ours are added. SOAP answers carry none, and SOAP has no place for a demand: reads by SOAP go by the register's own
-//! bound. The register hears the token with both.
+//! before ours are added. The register hears the token with both.
+//!
+//! SOAP answers carry none, and SOAP has no place for a demand: reads by SOAP go by the register's own bound. They would have
+//! to be elements of the envelope's header, which is the register's document: the request's hash is the only change that is
+//! ever made to it. An unmodified X-Road server lets unknown header elements pass but refuses an answer in which one stands
+//! twice (`duplicate_header_field`), so a register could break its answers by one of ours; and clients made from a WSDL may
+//! refuse what that does not name. HTTP headers beside the envelope are not signed: nobody should believe them. Who needs to
+//! know how old an answer is asks by REST.
 //!
 //! # Who leads, and how that changes
 //!

@@ -9,6 +9,7 @@
 //! | [`_5_running`] | start, health, drain, log lines, exit codes, and what to do when something fails |
 //! | [`_6_continuity`] | what a site is, which copy of a register may do what, and what is promised of it |
 //! | [`_7_real_server`] | how a live X-Road server is run against a gateway, and what came of it |
+//! | [`_8_threats`] | who could turn the passing on of calls, or an order of authority, against a register, what stops them, and what is left |
 //!
 //! Every option stands with its unit and default in `conf/gateway.toml`. What travels between gateways is the crate
 //! [`saatkond_proto`].
@@ -20,3 +21,4 @@ pub mod _4_stricter;
 pub mod _5_running;
 pub mod _6_continuity;
 pub mod _7_real_server;
+pub mod _8_threats;

@@ -97,23 +97,23 @@ async fn an_order_that_an_operator_leaves_is_acted_on_once_and_answered() {
         assert!(asked::take(&dir).unwrap().is_empty(), "it is gone");
         answer
     };
-    let answer = left(&bed.order(1, "lux1", Switch::Unplanned)).await;
+    let answer = left(&bed.order(2, "lux1", Switch::Unplanned)).await;
     assert!(matches!(&answer, asked::Answer::Made(made) if made.told.len() == 2), "{answer:?}");
-    assert_eq!(Bed::leader(bed.home()), ("lux1".to_owned(), 1));
-    // The same again, and one that lay about.
+    assert_eq!(Bed::leader(bed.home()), ("lux1".to_owned(), 2));
+    // One that another has overtaken, and one that lay about.
     let answer = left(&bed.order(1, "home", Switch::Unplanned)).await;
     assert!(matches!(&answer, asked::Answer::Refused(_)), "{answer:?}");
-    let late = bed.order(2, "home", Switch::Unplanned);
+    let late = bed.order(3, "home", Switch::Unplanned);
     bed.federation.clock.advance(asked::AGE_MAX + Duration::from_secs(1));
     let answer = left(&late).await;
     assert!(
         matches!(&answer, asked::Answer::Refused(why) if why.contains("not signed within")),
         "{answer:?}"
     );
-    assert_eq!(Bed::leader(bed.embassy()), ("lux1".to_owned(), 1));
+    assert_eq!(Bed::leader(bed.embassy()), ("lux1".to_owned(), 2));
     let shown = AuthorityReport::of(&bed.home().gateway);
     let led = &shown.registers[0];
-    assert_eq!((led.leads.as_deref(), led.token), (Some("lux1"), 1));
+    assert_eq!((led.leads.as_deref(), led.token), (Some("lux1"), 2));
     assert!(led.by.as_ref().is_some_and(|by| by.contains("anna")), "{led:?}");
 }
 
@@ -208,7 +208,7 @@ async fn orders_that_do_not_hold_are_refused_everywhere() {
     let now = bed.federation.now();
     let refused = [
         ("a lower token", bed.order(4, "home", Switch::Unplanned)),
-        ("the same token", bed.order(0, "home", Switch::Unplanned)),
+        ("the token that each register starts with", bed.order(0, "home", Switch::Unplanned)),
         ("a wrong key", other.order(claim(6, "home"), now, "anna")),
         ("a stranger", other.order(claim(6, "home"), now, "carl")),
         ("a site outside the succession", bed.order(6, "mis1", Switch::Unplanned)),

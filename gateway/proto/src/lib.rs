@@ -12,6 +12,7 @@
 //! | [`trust`] | RFC 5280, 6960, 3161 | whether a certificate may be believed at a given second |
 //! | [`globalconf`] | PR-GCONF | the instance's phone book and list of trusted services |
 //! | [`continuity`] | ours | sites, registers, and which copy may do what |
+//! | [`management`] | PR-MSERV | what a security server asks of the central server |
 //! | [`container`] | ASiC-E | a message and its proof as one file |
 //! | [`fault`] | PR-MESS §2.7 | every error code a gateway may utter |
 //! | [`xml`], [`der`], [`crypto`], [`time`], [`limits`] | | what the above stand on |
@@ -33,6 +34,7 @@ pub mod fault;
 pub mod globalconf;
 pub mod id;
 pub mod limits;
+pub mod management;
 pub mod message;
 pub mod signature;
 pub mod time;

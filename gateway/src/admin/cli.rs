@@ -1,8 +1,9 @@
-//! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`, `keys`.
+//! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`, `keys`, `register`.
 
 use super::keys::arguments::Keys;
+use super::register::arguments::Register;
 use super::services::arguments::Services;
-use super::{keys, messages, services};
+use super::{keys, messages, register, services};
 use crate::clock::Clock;
 use crate::conf::{Conf, ConfError};
 use clap::{Args, Subcommand};
@@ -38,6 +39,9 @@ pub enum Command {
     /// Make keys, ask for certificates, take them into use and out of it
     #[command(subcommand)]
     Keys(Box<Keys>),
+    /// Ask the central server to register this server, its clients, or changes of it
+    #[command(subcommand)]
+    Register(Box<Register>),
 }
 
 /// Which gateway.
@@ -310,6 +314,9 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         }
         Command::Keys(command) => {
             keys::run(conf(keys::config(&command))?, *command, &Clock::system(), streams).await
+        }
+        Command::Register(command) => {
+            register::run(conf(command.of())?, *command, &Clock::system(), streams).await
         }
     }
 }

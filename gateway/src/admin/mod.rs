@@ -3,11 +3,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`authority`] | who leads which register; orders of an operator |
-//! | [`cli`] | the commands `run`, `check`, `status`, `messages`, `services` and `keys` |
+//! | [`cli`] | the commands `run`, `check`, `status`, `messages`, `services`, `keys` and `register` |
 //! | [`run`] | opens, serves, drains |
 //! | [`check`] | everything that `run` would refuse |
 //! | [`health`] | the health port |
 //! | [`keys`] | makes keys, takes them into use and out of it |
+//! | [`register`] | asks the central server to register what is here, and tells what became of it |
 //! | [`report`] | what works here, and what runs out when |
 //! | [`sites`] | what is believed of the copies of registers; pins |
 //! | [`status`] | asks the running gateway for its report |
@@ -25,6 +26,7 @@ pub mod health;
 pub mod keys;
 mod messages;
 mod output;
+pub mod register;
 pub mod report;
 pub mod run;
 pub mod services;

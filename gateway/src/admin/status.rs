@@ -56,7 +56,7 @@ pub(super) async fn page(conf: &Conf, target: &str) -> Result<(SocketAddr, Answe
 }
 
 /// An address that listens on all interfaces is reached over loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -146,6 +146,23 @@ async fn ask(
     Err(reasons.join("; "))
 }
 
+/// What the authorities say now of these certificates and of those above them; and why of some they say nothing.
+pub async fn ask_all(
+    own: &[Arc<Certificate>],
+    conf: &GlobalConf,
+    now: UnixTime,
+    bounds: Bounds,
+) -> (Statuses, Vec<String>) {
+    let (mut statuses, mut reasons) = (Statuses::default(), Vec::new());
+    for question in questions(own, conf, now) {
+        match ask(&question, conf, now, bounds).await {
+            Ok(response) => statuses.insert(&question.certificate, Arc::new(response)),
+            Err(reason) => reasons.push(format!("{}: {reason}", question.certificate.subject_text())),
+        }
+    }
+    (statuses, reasons)
+}
+
 //------------ the cache on disk ------------------------------------------------
 
 fn file_of(dir: &Path, certificate: &Certificate) -> PathBuf {

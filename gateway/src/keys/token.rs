@@ -12,7 +12,7 @@ use saatkond_ca::key::{KeyError, KeySpec, PrivateKey};
 use saatkond_ca::naming::Subject;
 use saatkond_ca::pem;
 use saatkond_ca::request::{self, AltName, RequestError};
-use saatkond_proto::crypto::PublicKey;
+use saatkond_proto::crypto::{EcdsaForm, PublicKey, SignatureAlgorithm};
 use saatkond_proto::time::UnixTime;
 use saatkond_proto::trust::Certificate;
 use std::collections::BTreeSet;
@@ -314,6 +314,17 @@ impl Token {
             Usage::InternalTls => Purpose::Tls,
         };
         Ok(request::write(open(&entry.key, &self.pins)?.signing(), subject, names, purpose)?)
+    }
+
+    /// Signs bytes with a key, as management requests are signed: an ECDSA value as DER.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn sign(&self, entry: &Entry, bytes: &[u8]) -> Result<(SignatureAlgorithm, Vec<u8>), TokenError> {
+        let key = open(&entry.key, &self.pins)?;
+        let algorithm = key.signing().algorithm();
+        let value = key.signing().sign(algorithm.digest, bytes, EcdsaForm::Der).map_err(KeyError::Crypto)?;
+        Ok((algorithm, value))
     }
 
     /// Puts a certificate, and those above it, beside its key. A key that has one already gets a second entry.

@@ -135,6 +135,16 @@
 //! With `log.keep` a closed file of the log is deleted, the oldest first, with its bodies, when its youngest message is
 //! older than that: never before all in it are time-stamped, and with `log.archive` never before it is archived.
 //!
+//! # Registration
+//!
+//! `saatkond register` asks the central server, in X-Road's own form; an operator there approves, or it is done by itself.
+//! `server` sends an authentication certificate over HTTPS to the address in the private parameters, which must show the
+//! certificate listed there; that key and the owner's sign key sign it. All else goes through the running gateway as a
+//! message of the server's owner to the management services: `server.toml` lists the owner itself as a client, and `client`,
+//! `disable`, `enable` and `rename` are signed by the member whom they are about. `list` tells what was asked from here,
+//! remembered in `requests.jsonl`, and whether the configuration shows it; who declined it, and why, only the central
+//! server knows.
+//!
 //! # A configuration that outlives its link
 //!
 //! An embassy runs `saatkond ca proxy --config proxy.toml` beside its gateway: it fetches the instance's configuration, holds

@@ -137,6 +137,19 @@ pub async fn post(
     ask(url, accept, Some((content_type, body)), None, bounds).await
 }
 
+/// Asks a server that must be met as told, with POST: content type and body.
+///
+/// # Errors
+/// [`FetchError`]; a status other than 200 is an answer, not an error.
+pub async fn post_meeting(
+    url: &str,
+    (content_type, body): (&str, Vec<u8>),
+    meeting: &Meeting,
+    bounds: Bounds,
+) -> Result<Answer, FetchError> {
+    ask(url, None, Some((content_type, body)), Some(meeting), bounds).await
+}
+
 async fn ask(
     url: &str,
     accept: Option<&str>,
@@ -230,7 +243,7 @@ async fn connect(place: &Place, meeting: Option<&Meeting>) -> io::Result<Box<dyn
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     match &meeting.pinned {
         Some(pinned) if !shown.is_some_and(|shown| pinned.iter().any(|p| p.as_slice() == shown.as_ref())) => {
-            Err(io::Error::other("its TLS certificate is none of the client's `certificates`"))
+            Err(io::Error::other("its TLS certificate is none of those that it may show"))
         }
         _ => Ok(Box::new(stream)),
     }

@@ -43,6 +43,7 @@ mod evidence;
 mod exchange;
 mod govstack;
 mod inside;
+mod management;
 mod meta;
 mod provider;
 mod rights;

@@ -160,7 +160,7 @@ pub(super) fn octets(node: Node<'_, '_>) -> Result<Vec<u8>, ParamsError> {
 }
 
 /// A certificate's DER, given as DER or, as some operators upload it, as PEM.
-pub(super) fn certificate(node: Node<'_, '_>) -> Result<Vec<u8>, ParamsError> {
+pub(crate) fn certificate(node: Node<'_, '_>) -> Result<Vec<u8>, ParamsError> {
     let given = octets(node)?;
     first_of_pem(&given).ok_or_else(|| value(node, "a certificate, DER or PEM", "PEM without one"))
 }
@@ -203,7 +203,7 @@ pub(super) fn moment(node: Node<'_, '_>) -> Result<UnixTime, ParamsError> {
 }
 
 /// A member or subsystem, whichever its object type says.
-pub(super) fn client_id(node: Node<'_, '_>) -> Result<ClientId, ParamsError> {
+pub(crate) fn client_id(node: Node<'_, '_>) -> Result<ClientId, ParamsError> {
     consistent_client_id(node)?.ok_or_else(|| ParamsError::Value {
         element: format!("objectType of {}", name_of(node)),
         expected: "MEMBER or, with a subsystem code, SUBSYSTEM",

@@ -29,6 +29,7 @@ use saatkond_ca::index::replace_file;
 use saatkond_ca::pem;
 use saatkond_proto::globalconf::GlobalConf;
 use saatkond_proto::id::MemberId;
+use saatkond_proto::time::UnixTime;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -279,19 +280,7 @@ impl Desk<'_, '_, '_> {
 
     /// What the instance says: as it is stored, while that holds; else fetched.
     async fn believed(&self) -> Result<GlobalConf, Failure> {
-        let now = self.clock.now();
-        if let Some(stored) = globalconf::load(&self.conf).ok().filter(|stored| stored.is_valid_at(now)) {
-            return Ok(stored);
-        }
-        let seed = random::bytes().map(u64::from_le_bytes).unwrap_or_default();
-        Client::default().fetch(&self.conf, now, seed).await.map_err(|error| {
-            let text = format!(
-                "the global configuration of {} is needed and not had: {error}",
-                self.conf.instance()
-            );
-            Failure::new(Exit::Unavailable, text)
-                .hint(format!("`anchor` in {} says where it is fetched from", self.conf.file.display()))
-        })
+        believed(&self.conf, self.clock.now()).await
     }
 
     /// The members that may sign here: the server's owner, and those of its clients.
@@ -310,8 +299,21 @@ impl Desk<'_, '_, '_> {
     }
 }
 
+/// The global configuration that is stored, if it holds; else what the anchor's sources say.
+pub(super) async fn believed(conf: &Arc<Conf>, now: UnixTime) -> Result<GlobalConf, Failure> {
+    if let Some(stored) = globalconf::load(conf).ok().filter(|stored| stored.is_valid_at(now)) {
+        return Ok(stored);
+    }
+    let seed = random::bytes().map(u64::from_le_bytes).unwrap_or_default();
+    Client::default().fetch(conf, now, seed).await.map_err(|error| {
+        let text = format!("the global configuration of {} is needed and not had: {error}", conf.instance());
+        Failure::new(Exit::Unavailable, text)
+            .hint(format!("`anchor` in {} says where it is fetched from", conf.file.display()))
+    })
+}
+
 /// A change of the key directory that was not made.
-fn not_changed(error: &TokenError) -> Failure {
+pub(super) fn not_changed(error: &TokenError) -> Failure {
     let failure = |exit| Failure::new(exit, error.to_string());
     match error {
         TokenError::Keys(keys) => keys_refused(keys),

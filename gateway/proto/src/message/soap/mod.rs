@@ -23,11 +23,11 @@ use crate::id::{ClientId, ServerId, ServiceId};
 use crate::xml::XmlError;
 
 /// Namespace of a SOAP 1.1 envelope. Spec: SOAP 1.1 §4.
-const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+pub(crate) const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 /// Namespace of X-Road's header elements. Spec: PR-MESS 2.2.
-const XROAD: &str = "http://x-road.eu/xsd/xroad.xsd";
+pub(crate) const XROAD: &str = "http://x-road.eu/xsd/xroad.xsd";
 /// Namespace of identifiers. Spec: PR-MESS 2.1.
-const IDENTIFIERS: &str = "http://x-road.eu/xsd/identifiers";
+pub(crate) const IDENTIFIERS: &str = "http://x-road.eu/xsd/identifiers";
 /// Namespace of the represented party. Spec: PR-MESS 2.2.
 const REPRESENTATION: &str = "http://x-road.eu/xsd/representation.xsd";
 /// The algorithm of a request's hash, as `requestHash` names it. Spec: message-path §2.11.

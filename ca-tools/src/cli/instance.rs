@@ -242,6 +242,11 @@ fn apply(arguments: &Apply, streams: &mut Streams<'_>, now: UnixTime) -> Result<
     let instance = next.instance.map(|file| Instance::from_file(file, now));
     let instance = instance.ok_or(PublishError::Nothing).and_then(|read| Ok(read?));
     let instance = instance.map_err(|e| failure(&doing, &e))?;
+    let gone: Vec<String> =
+        differences.iter().filter(|d| d.is.is_none()).map(Difference::to_string).collect();
+    if !gone.is_empty() && !arguments.dry_run {
+        streams.agreed(&format!("remove {}", gone.join(", ")), *yes)?;
+    }
     for note in instance.notes() {
         streams.talk(format!("note: {note}"));
     }
@@ -254,11 +259,6 @@ fn apply(arguments: &Apply, streams: &mut Streams<'_>, now: UnixTime) -> Result<
         }
         streams.talk(format!("would publish {}", summary(&instance)));
         return Ok(Exit::Done);
-    }
-    let gone: Vec<String> =
-        differences.iter().filter(|d| d.is.is_none()).map(Difference::to_string).collect();
-    if !gone.is_empty() {
-        streams.agreed(&format!("remove {}", gone.join(", ")), *yes)?;
     }
     let (actor, why) = (actor(), if why.is_empty() { "the instance's file was applied" } else { why });
     central.apply(&arguments.file, &By { actor: &actor, at: now, why }).map_err(|e| failure(&doing, &e))?;

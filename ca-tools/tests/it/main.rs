@@ -10,6 +10,7 @@ mod authority;
 mod cli;
 mod continuity;
 mod hostile;
+mod instance;
 mod interop;
 mod lifetime;
 mod proxy;

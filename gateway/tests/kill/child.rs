@@ -55,17 +55,25 @@ pub(crate) fn signature_of(query: &str) -> String {
     format!("<signature caller=\"{caller}\" batch=\"{batch}\">{}</signature>", "s".repeat(3000))
 }
 
+/// How the child keeps its log; archives go beside the segments.
+pub(crate) fn policy(dir: &Path) -> Policy {
+    let mut policy = Policy::default();
+    policy.log.segment = SEGMENT;
+    policy.log.archive = dir.join("archive");
+    policy.log.archive_max = 1 << 20;
+    policy
+}
+
 /// Writes until it is killed; tells each record's number and query once it was acknowledged.
 #[tokio::main]
 pub(crate) async fn write_until_killed(dir: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let mut policy = Policy::default();
-    policy.log.segment = SEGMENT;
-    let log = MessageLog::open(dir, Clock::system(), policy)?;
+    let log = MessageLog::open(dir, Clock::system(), policy(dir))?;
     let mut tasks = JoinSet::new();
     for caller in 0..CALLERS {
         tasks.spawn(call(log.clone(), caller));
     }
     tasks.spawn(stamp(log.clone()));
+    tasks.spawn(archive(log.clone()));
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
@@ -105,6 +113,16 @@ async fn stamp(log: MessageLog) -> Result<(), Box<dyn Error + Send + Sync>> {
             // It may be refused as any record.
             let _ = log.record_stamp(order, b"token".to_vec(), "http://tsa").await;
         }
+    }
+}
+
+/// Archives what is stamped, over and over.
+async fn archive(log: MessageLog) -> Result<(), Box<dyn Error + Send + Sync>> {
+    loop {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let log = log.clone();
+        // A disk that takes no record takes no archive.
+        let _ = tokio::task::spawn_blocking(move || log.archive()).await?;
     }
 }
 

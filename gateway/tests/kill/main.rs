@@ -1,4 +1,5 @@
-//! A message log whose process is killed while many write to it: whatever was acknowledged is there afterwards, once.
+//! A message log whose process is killed while many write to it, and what is stamped is archived: whatever was acknowledged
+//! is there afterwards, once, and in one archive.
 //!
 //! ```text
 //! SAATKOND_KILL_ROUNDS=200 cargo test --release -p saatkond --test kill
@@ -12,8 +13,12 @@ mod child;
 mod disk;
 
 use child::{Dir, Told, signature_of, start, write_until_killed};
-use saatkond::messagelog::LogReader;
-use std::collections::{BTreeMap, HashMap};
+use saatkond::clock::Clock;
+use saatkond::messagelog::{Archived, LogReader, MessageLog};
+use saatkond_proto::container::archive::verify;
+use saatkond_proto::container::zip;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::path::Path;
@@ -59,6 +64,26 @@ impl Books {
     }
 }
 
+/// Archives the rest, and holds the archives against the books: each message that is archived is in one of them. Gives
+/// how many they are.
+fn hold_archives(books: &Books, dir: &Path) -> usize {
+    let log = MessageLog::open(dir, Clock::system(), child::policy(dir)).unwrap();
+    while matches!(log.archive().unwrap(), Archived::Some(_)) {}
+    let end = log.reader().numbers().end - log.not_archived();
+    let mut archived = HashSet::new();
+    for file in fs::read_dir(dir.join("archive")).unwrap() {
+        let mut archive = zip::Archive::open(File::open(file.unwrap().path()).unwrap()).unwrap();
+        for name in verify(&mut archive, |_, _| {}).unwrap().containers {
+            let query = name.split("-request").next().unwrap().to_owned();
+            assert!(archived.insert(query), "{name} is in two archives");
+        }
+    }
+    let due = books.held.iter().filter(|(_, number)| **number < end);
+    let due: HashSet<String> = due.map(|(query, _)| query.clone()).collect();
+    assert!(archived == due, "{} archived, expected {}", archived.len(), due.len());
+    archived.len()
+}
+
 /// The process that is killed, when this is it.
 pub(crate) fn is_child() -> bool {
     let Some(dir) = std::env::var_os(child::DIRECTORY) else { return false };
@@ -102,6 +127,10 @@ fn what_was_acknowledged_survives_the_kill_of_its_process() {
     reader.verify(|_, _| {}).unwrap();
     books.hold(&reader, reader.numbers());
     let (acknowledged, held) = (books.acknowledged(), books.held.len());
-    assert!(acknowledged > rounds && held >= acknowledged);
-    println!("{rounds} kills: {acknowledged} messages acknowledged, {held} held, none missing, none twice");
+    drop(reader);
+    let archived = hold_archives(&books, &dir.0);
+    assert!(acknowledged > rounds && held >= acknowledged && archived > rounds);
+    println!(
+        "{rounds} kills: {acknowledged} messages acknowledged, {held} held, {archived} archived, none missing, none twice"
+    );
 }

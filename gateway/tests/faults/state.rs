@@ -7,6 +7,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use saatkond::admin::run::serve as serve_gateway;
+use saatkond::clock::Clock;
+use saatkond::conf::Conf;
+use saatkond::net::listen::{self, Stopper};
+use saatkond_ca::exit::{Exit, Failure};
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::key::KeySpec;
 use saatkond_ca::serve::{self, Running, Services};
@@ -19,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Between home and abroad, there and back.
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -27,6 +32,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// How the codes end that say that nothing was done.
+const REFUSALS: [&str; 4] =
+    ["network_error", "global_conf_outdated", "incorrect_validation_info", "ssl_authentication_failed"];
 /// How long a caller waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -102,6 +110,12 @@ pub(crate) struct Call {
 /// A gateway that runs as a process, and ends with this one.
 struct Process(Child);
 
+/// A gateway that runs in this process.
+struct Inside {
+    stopper: Stopper,
+    serving: JoinHandle<Result<Exit, Failure>>,
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -115,7 +129,9 @@ pub(crate) struct Land {
     pub(crate) home_register: Register,
     embassy_register: Register,
     _embassy_link: Link,
+    pub(crate) home_clock: Clock,
     home: Option<Process>,
+    inside: Option<Inside>,
     _embassy: Process,
     tax: Option<Process>,
     tax_address: IpAddr,
@@ -198,7 +214,9 @@ impl Land {
             _embassy_link: link(embassy, embassy_itself),
             home_register,
             embassy_register,
+            home_clock: Clock::wrong(),
             home: None,
+            inside: None,
             _embassy: start(&dir, "embassy", SocketAddr::new(embassy_itself, health)).await,
             tax: None,
             tax_address: tax,
@@ -223,10 +241,28 @@ impl Land {
     }
 
     pub(crate) async fn start_home(&mut self) {
-        let IpAddr::V4(tax) = self.tax_address else { return };
+        if let Some(Inside { stopper, serving }) = self.inside.take() {
+            stopper.stop();
+            serving.await.unwrap().unwrap();
+        }
+        self.home = Some(start(&self.dir, "home", self.home_health()).await);
+    }
+
+    fn home_health(&self) -> SocketAddr {
+        let IpAddr::V4(tax) = self.tax_address else { panic!("addresses are of IPv4") };
         let [a, b, c, _] = tax.octets();
-        let health = SocketAddr::from(([a, b, c, 13], self.health));
-        self.home = Some(start(&self.dir, "home", health).await);
+        SocketAddr::from(([a, b, c, 13], self.health))
+    }
+
+    /// Runs home in this process, by a clock that the test may wind.
+    pub(crate) async fn home_moves_in(&mut self) {
+        self.home = None;
+        self.home_clock = Clock::wrong();
+        let conf = Arc::new(Conf::load(&self.dir.join("home/gateway.toml")).unwrap());
+        let (stopper, stop) = listen::stop();
+        let serving = tokio::spawn(serve_gateway(conf, self.home_clock.clone(), stop));
+        self.inside = Some(Inside { stopper, serving });
+        until_ready(self.home_health()).await;
     }
 
     pub(crate) fn signal_home(&self, signal: &str) {
@@ -266,8 +302,8 @@ impl Land {
         load
     }
 
-    /// Writes that were done twice, and writes that were acknowledged and are nowhere.
-    pub(crate) fn judge(&self, calls: &[Call]) -> (usize, usize) {
+    /// Writes that were done twice, that were called refused and done, and that were acknowledged and are nowhere.
+    pub(crate) fn judge(&self, calls: &[Call]) -> (usize, usize, usize) {
         let (home, abroad) =
             (self.home_register.done.lock().unwrap(), self.embassy_register.done.lock().unwrap());
         let count = |id: &str| home.get(id).unwrap_or(&0) + abroad.get(id).unwrap_or(&0);
@@ -275,6 +311,7 @@ impl Land {
         let is_acknowledged = |c: &&Call| matches!(c.outcome, Outcome::Answered(_));
         (
             writes().filter(|c| count(&c.id) > 1).count(),
+            writes().filter(|c| matches!(c.outcome, Outcome::Refused(_)) && count(&c.id) > 0).count(),
             writes().filter(is_acknowledged).filter(|c| count(&c.id) == 0).count(),
         )
     }
@@ -302,13 +339,17 @@ async fn start(dir: &std::path::Path, code: &str, health: SocketAddr) -> Process
         .spawn()
         .unwrap();
     let process = Process(child);
+    until_ready(health).await;
+    process
+}
+
+async fn until_ready(health: SocketAddr) {
     let ready = async {
         while !matches!(get(health, "/health/ready").await, Some((200, _))) {
             tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(PATIENCE, ready).await.unwrap();
-    process
 }
 
 async fn get(at: SocketAddr, target: &str) -> Option<(u16, Bytes)> {
@@ -422,7 +463,8 @@ async fn call(
             None if status == 200 => Outcome::Answered(text),
             Some(code) if code.ends_with("outcome_unknown") => Outcome::Unknown,
             Some(_) if text.contains("nothing was sent") => Outcome::Refused(text),
-            Some(code) if code.ends_with("network_error") => Outcome::Refused(text),
+            // Home's own words, when its clock is wrong: it takes nothing then.
+            Some(code) if REFUSALS.iter().any(|leaf| code.ends_with(leaf)) => Outcome::Refused(text),
             _ => Outcome::Failed(format!("{status} {text}")),
         })
     };

@@ -36,6 +36,8 @@ pub struct RegisterReport {
     pub token: u64,
     /// Second attempts that its calls have left.
     pub second_attempts_left: u64,
+    /// Second attempts that were made.
+    pub second_attempts: u64,
     /// Its sites, the preferred first.
     pub sites: Vec<SiteReport>,
 }
@@ -103,6 +105,7 @@ impl RegisterReport {
             authority,
             token,
             second_attempts_left: view.budget,
+            second_attempts: view.second_attempts,
             sites: view.sites.iter().map(SiteReport::of).collect(),
         }
     }
@@ -283,6 +286,7 @@ mod tests {
             authority: Some("home".to_owned()),
             token: 0,
             second_attempts_left: 100,
+            second_attempts: 0,
             sites: vec![home],
         };
         let report = SitesReport {

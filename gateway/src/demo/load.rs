@@ -104,15 +104,10 @@ impl Load {
         self.began.elapsed()
     }
 
-    /// Who answered the last read, if anybody did since `since`.
-    pub(super) fn last_answer_after(&self, since: Duration) -> Option<String> {
+    /// The calls that ended, but for the first so many.
+    pub(super) fn after(&self, seen: usize) -> Vec<Call> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().rev().take_while(|c| c.ended > since).filter(|c| !c.write).find_map(|c| {
-            match &c.outcome {
-                Outcome::Answered(copy) => Some(copy.clone()),
-                Outcome::Unknown | Outcome::Refused | Outcome::Failed(_) => None,
-            }
-        })
+        calls.get(seen..).unwrap_or_default().to_vec()
     }
 
     /// Whether all of the last reads were answered by one copy, and ended after `since`: one read that tries is no return.

@@ -7,14 +7,20 @@
 //! | `register` | the land register behind the Land Board's gateways |
 //! | `population` | the population register, which speaks SOAP; another door of the same process |
 //! | `load` | callers |
+//! | `live` | who answers them, shown while it happens |
+//! | `operator` | lets another site lead |
 //! | `evidence` | looks up, exports and verifies what an exchange left behind |
-//! | `story` | what happens, and what of it was true |
+//! | `story` | what happens |
+//! | `findings` | what of it was true |
 //!
 //! Ours: the demo is the product's first proof. Every figure it prints is measured, every claim checked: it exits
 //! with 0 only when all of them held.
 
 mod evidence;
+mod findings;
+mod live;
 mod load;
+mod operator;
 mod parts;
 mod population;
 mod register;

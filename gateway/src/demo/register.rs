@@ -27,7 +27,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use saatkond_proto::continuity::header::TOKEN;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -143,6 +143,14 @@ pub(super) fn count_effects(files: &[PathBuf]) -> anyhow::Result<BTreeMap<String
         }
     }
     Ok(counts)
+}
+
+/// Ids of the messages whose changes a copy holds, whoever made them.
+///
+/// # Errors
+/// When its file cannot be read.
+pub(super) fn ids_in(file: &Path) -> anyhow::Result<BTreeSet<String>> {
+    Ok(read_effects(file)?.into_iter().map(|effect| effect.id).collect())
 }
 
 /// A copy's file is named after it.

@@ -218,6 +218,11 @@ impl State {
         if copy == self.embassy.server { &self.embassy } else { &self.home }
     }
 
+    /// The key of the one who may let another site lead.
+    pub(super) fn operator_key(&self) -> PathBuf {
+        self.dir.join(OPERATOR_KEY)
+    }
+
     /// A message to the population register.
     fn person(&self) -> PathBuf {
         self.dir.join("person.xml")
@@ -243,7 +248,7 @@ impl State {
             format!("  {program} sites --config {}", shown(&self.tax.config())),
             format!(
                 "  {program} authority switch DEV/GOV/M2/LAND --to embassy --operator {} --config {}",
-                shown(&relative(&self.dir.join(OPERATOR_KEY))),
+                shown(&relative(&self.operator_key())),
                 shown(&self.home.config())
             ),
             format!("  {program} messages list --config {}", shown(&self.tax.config())),

@@ -1,29 +1,34 @@
-//! What happens in the demo, and what of it was true.
+//! What happens in the demo.
+//!
+//! ```text
+//! a call by REST, one by SOAP, and what they left behind
+//! 32 callers: authority passes abroad and back, as planned → home is killed → the embassy is let lead without it
+//!   → home is back → authority passes back, as planned → reads return
+//! ```
 
 use super::DemoArgs;
 use super::evidence::{self, Evidence};
-use super::load::{Call, Load, Outcome, Tally, call};
+use super::findings::{Findings, Kill, Moments, Seen};
+use super::live::{self, Believed, Form, View};
+use super::load::{Load, Outcome, call};
+use super::operator;
 use super::parts::{Part, Ready};
 use super::population;
-use super::register::count_effects;
+use super::register::ids_in;
 use super::state::{Site, State};
 use saatkond_ca::exit::{Exit, Failure, Streams};
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Callers that ask at the same time.
 const CALLERS: usize = 32;
-/// Calls that must be under way when home is killed, or the demo proved nothing.
-const IN_FLIGHT_MIN: usize = 10;
-/// How long the load runs before home is killed, and while it is away.
-const LOAD_BEFORE: Duration = Duration::from_millis(1500);
-const LOAD_WITHOUT_HOME: Duration = Duration::from_millis(2500);
-/// How long it may take until a read is answered by the embassy.
-const FIRST_WITHIN: Duration = Duration::from_secs(1);
+/// How long the load runs before anything happens, and between two things that happen.
+const BETWEEN: Duration = Duration::from_millis(1000);
+/// How long nobody leads once home is killed.
+const LOAD_WITHOUT_HOME: Duration = Duration::from_millis(2000);
 /// How long calls may take to return to home once it is back.
-const RETURN_WITHIN: Duration = Duration::from_secs(30);
+const RETURN_WITHIN: Duration = Duration::from_secs(40);
 /// How often the load is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The demo's processes.
 struct Processes {
@@ -35,40 +40,26 @@ struct Processes {
     tax: Part,
 }
 
-/// What the demo found, and which of its claims did not hold.
-#[derive(Default)]
-struct Findings {
-    first_exchange: Duration,
-    /// Memory that the consumer's gateway holds at the end, in bytes.
-    resident: Option<u64>,
-    kills: Vec<Kill>,
-    evidence: Vec<String>,
-    untrue: Vec<String>,
-}
-
-/// One kill of home under load.
-struct Kill {
-    in_flight: usize,
-    tally: Tally,
-    /// From the kill to the first read that the embassy answered.
-    first_abroad: Option<Duration>,
-    twice: usize,
-    /// Writes that were called refused and took effect all the same.
-    refused_and_done: usize,
-    lost: usize,
-    returned_after: Option<Duration>,
-}
-
 /// Where the story is told; with `--json` the counts alone are data.
-struct Screen<'a, 'b> {
-    streams: &'a mut Streams<'b>,
+pub(super) struct Screen<'a, 'b> {
+    pub(super) streams: &'a mut Streams<'b>,
     json: bool,
+    pub(super) form: Form,
+    /// Whether a line of the live view stands there.
+    pub(super) is_drawn: bool,
 }
 
 impl Screen<'_, '_> {
-    fn line(&mut self, line: String) {
+    pub(super) fn line(&mut self, line: String) {
+        if std::mem::take(&mut self.is_drawn) {
+            live::clear(self.streams);
+        }
         if self.json { self.streams.talk(line) } else { self.streams.data(line) }
     }
+}
+
+fn failed(error: anyhow::Error) -> Failure {
+    Failure::new(Exit::Unavailable, format!("{error:#}"))
 }
 
 /// Brings the state up, tells the story, and stays until Ctrl-C unless once was asked for.
@@ -78,7 +69,8 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
     if args.lay_out {
         return Ok(Exit::Done);
     }
-    let mut screen = Screen { streams, json: args.json };
+    let form = Form::of_output(args.json);
+    let mut screen = Screen { streams, json: args.json, form, is_drawn: false };
     let mut parts = Processes::of(&state);
     screen.line(format!("A small state comes up (state kept in {}, Ctrl-C ends it)", args.dir.display()));
     parts.start(&state, &mut screen).await?;
@@ -89,11 +81,10 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
     for kill in 0..args.kills {
         if kill > 0 {
             // One that remembers no earlier kill: it would take its time to trust home again.
-            let failed = |e: anyhow::Error| Failure::new(Exit::Unavailable, format!("{e:#}"));
             parts.tax.kill().await.map_err(failed)?;
             parts.tax.start().await.map_err(failed)?;
         }
-        kill_home(&state, &mut parts, &mut found, &mut screen).await?;
+        under_load(&state, &mut parts, &mut found, &mut screen).await?;
     }
     found.resident = parts.tax.resident_bytes();
     for line in state.try_it() {
@@ -152,7 +143,6 @@ impl Processes {
     }
 
     async fn start(&mut self, state: &State, screen: &mut Screen<'_, '_>) -> Result<(), Failure> {
-        let failed = |e: anyhow::Error| Failure::new(Exit::Unavailable, format!("{e:#}"));
         let mut line = |what: &str, who: &str, at: String, took: Duration| {
             screen.line(format!("  {what:<9} {who:<68} {at:<16} {:>4.1} s", took.as_secs_f64()));
         };
@@ -235,158 +225,130 @@ async fn prove(
     }
 }
 
-/// Kills home under load, watches reads go on, brings it back.
-async fn kill_home(
+/// Lets authority pass as planned, kills home, lets the embassy lead without it, and brings everything back; under load.
+async fn under_load(
     state: &State,
     parts: &mut Processes,
     found: &mut Findings,
     screen: &mut Screen<'_, '_>,
 ) -> Result<(), Failure> {
-    let failed = |e: anyhow::Error| Failure::new(Exit::Unavailable, format!("{e:#}"));
-    let load = Load::start(&state.target(), CALLERS, &format!("load-{}-{}", state.run(), found.kills.len()));
-    tokio::time::sleep(LOAD_BEFORE).await;
-    let pid = parts.home.pid().unwrap_or_default();
-    let (in_flight, killed) = (load.in_flight(), load.elapsed());
-    parts.home.kill().await.map_err(failed)?;
-    parts.home_register.kill().await.map_err(failed)?;
-    screen.line(String::new());
-    screen.line(format!(
-        "{CALLERS} callers, one call in five a write; killed HOME (pid {pid} and its register) with {in_flight} calls in flight …"
-    ));
-    tokio::time::sleep(LOAD_WITHOUT_HOME).await;
-    let without = load.last_answer_after(load.elapsed().saturating_sub(LOAD_WITHOUT_HOME / 2));
-
-    parts.home_register.start().await.map_err(failed)?;
-    parts.home.start().await.map_err(failed)?;
-    let back = load.elapsed();
-    let mut returned_after = None;
-    while returned_after.is_none() && load.elapsed() < back + RETURN_WITHIN {
-        tokio::time::sleep(LOOK_EVERY).await;
-        if load.settled_at("HOME", back) {
-            returned_after = Some(load.elapsed() - back);
-        }
+    if operator::leads(&state.home).await.map_err(failed)?.as_deref() != Some("home") {
+        // An earlier demo ended in the middle.
+        operator::planned(state, &state.home, "home").await.map_err(failed)?;
     }
-    let calls = load.finish().await;
-    let kill = Kill::of(&calls, (in_flight, killed), returned_after, state).map_err(failed)?;
-    kill.tell(without.as_deref(), found.kills.len(), found, screen);
+    screen.line(String::new());
+    screen.line(format!("{CALLERS} callers, one call in five a write"));
+    let load = Load::start(&state.target(), CALLERS, &format!("load-{}-{}", state.run(), found.kills.len()));
+    let mut act =
+        Act { load, view: View::new(state.tax.health), at: Moments::default(), seen: Seen::default() };
+    act.changes_as_planned(state, screen).await?;
+    act.kills_home(state, parts, screen).await?;
+    act.brings_home_back(state, parts, screen).await?;
+    if let Some(believed) = Believed::at(state.tax.health).await {
+        act.seen.retried = believed.retried;
+    }
+    let calls = act.load.finish().await;
+    let kill = Kill::of(&calls, act.at, act.seen, state).map_err(failed)?;
+    kill.tell(screen);
+    found.untrue.extend(kill.untrue(found.kills.len()));
     found.kills.push(kill);
     Ok(())
 }
 
-impl Kill {
-    fn of(
-        calls: &[Call],
-        (in_flight, killed): (usize, Duration),
-        returned_after: Option<Duration>,
-        state: &State,
-    ) -> anyhow::Result<Self> {
-        let effects =
-            count_effects(&[state.home.register_file.clone(), state.embassy.register_file.clone()])?;
-        let writes = || calls.iter().filter(|c| c.write);
-        let count = |id: &str| effects.get(id).copied().unwrap_or(0);
-        let abroad =
-            |c: &&Call| !c.write && c.ended >= killed && c.outcome == Outcome::Answered("EMBASSY".to_owned());
-        Ok(Self {
-            in_flight,
-            tally: Tally::of(calls),
-            first_abroad: calls.iter().find(abroad).map(|c| c.ended.saturating_sub(killed)),
-            refused_and_done: writes().filter(|c| c.outcome == Outcome::Refused && count(&c.id) > 0).count(),
-            twice: writes().filter(|c| count(&c.id) > 1).count(),
-            lost: writes().filter(|c| matches!(c.outcome, Outcome::Answered(_)) && count(&c.id) == 0).count(),
-            returned_after,
-        })
-    }
-
-    fn tell(&self, without: Option<&str>, number: usize, found: &mut Findings, screen: &mut Screen<'_, '_>) {
-        let tally = &self.tally;
-        screen.line(format!(
-            "  reads     {} answered, {} failed, longest {} ms; without home answered by {}, first after {} ms",
-            tally.reads_answered,
-            tally.reads_failed,
-            tally.read_longest.as_millis(),
-            without.unwrap_or("nobody"),
-            self.first_abroad.map_or_else(|| "no".to_owned(), |after| after.as_millis().to_string())
-        ));
-        screen.line(format!(
-            "  writes    {} done, {} told \"outcome unknown\", {} refused and not done, {} done twice (counted by the register)",
-            tally.writes_done, tally.writes_unknown, tally.writes_refused, self.twice
-        ));
-        screen.line(format!(
-            "  pause     {} ms at most without an answer to anybody",
-            tally.longest_pause.as_millis()
-        ));
-        match self.returned_after {
-            Some(after) => {
-                screen.line(format!("HOME is back: reads return to it after {:.1} s", after.as_secs_f64()))
-            }
-            None => screen.line("HOME is back, and no call returned to it".to_owned()),
-        }
-        screen.line("  note      writes wait for HOME, which leads the register; to let EMBASSY lead is an operator's order".to_owned());
-        let mut hold = |claim: bool, what: String| {
-            if !claim {
-                found.untrue.push(format!("kill {}: {what}", number + 1));
-            }
-        };
-        hold(
-            self.in_flight >= IN_FLIGHT_MIN,
-            format!("at least {IN_FLIGHT_MIN} calls in flight, {} were", self.in_flight),
-        );
-        hold(tally.reads_failed == 0, format!("no read fails; told: {:?}", tally.failures));
-        hold(
-            tally.writes_failed == 0,
-            format!("a write fails only in known words; told: {:?}", tally.failures),
-        );
-        hold(
-            self.refused_and_done == 0,
-            format!("what is refused is not done, {} were", self.refused_and_done),
-        );
-        hold(
-            self.first_abroad.is_some_and(|after| after <= FIRST_WITHIN),
-            format!("the embassy answers within {FIRST_WITHIN:?}, it did after {:?}", self.first_abroad),
-        );
-        hold(without == Some("EMBASSY"), format!("the embassy answers while home is away, {without:?} did"));
-        hold(self.twice == 0, format!("no write is done twice, {} were", self.twice));
-        hold(
-            self.lost == 0,
-            format!("every write that was answered is in a register, {} are not", self.lost),
-        );
-        hold(self.returned_after.is_some(), "calls return to home".to_owned());
-    }
+/// What happens under one load.
+struct Act {
+    load: Load,
+    view: View,
+    at: Moments,
+    seen: Seen,
 }
 
-impl Findings {
-    fn to_json(&self) -> String {
-        let sum = |of: fn(&Kill) -> usize| self.kills.iter().map(of).sum::<usize>();
-        let mut answered_by: Vec<&str> =
-            self.kills.iter().flat_map(|k| k.tally.answered_by.keys().map(String::as_str)).collect();
-        answered_by.sort_unstable();
-        answered_by.dedup();
-        let longest =
-            |of: fn(&Kill) -> Duration| self.kills.iter().map(of).max().unwrap_or_default().as_millis();
-        json!({
-            "first_exchange_ms": self.first_exchange.as_millis(),
-            "consumer_gateway_resident_bytes": self.resident,
-            "answered_by": answered_by,
-            "kills": self.kills.len(),
-            "in_flight_at_kill": self.kills.iter().map(|k| k.in_flight).min(),
-            "reads": {
-                "answered": sum(|k| k.tally.reads_answered),
-                "failed": sum(|k| k.tally.reads_failed),
-                "longest_ms": longest(|k| k.tally.read_longest),
-            },
-            "writes": {
-                "done": sum(|k| k.tally.writes_done),
-                "unknown": sum(|k| k.tally.writes_unknown),
-                "refused": sum(|k| k.tally.writes_refused),
-                "failed": sum(|k| k.tally.writes_failed),
-                "twice": sum(|k| k.twice),
-                "lost": sum(|k| k.lost),
-            },
-            "first_read_abroad_ms": self.kills.iter().filter_map(|k| k.first_abroad).max().map(|d| d.as_millis()),
-            "longest_pause_ms": longest(|k| k.tally.longest_pause),
-            "evidence": self.evidence,
-            "untrue": self.untrue,
-        })
-        .to_string()
+impl Act {
+    async fn planned(
+        &mut self,
+        state: &State,
+        screen: &mut Screen<'_, '_>,
+        (by, to): (&Site, &str),
+    ) -> Result<(), Failure> {
+        let ordered = operator::planned(state, by, to);
+        let ordered = self.view.during(&self.load, screen, ordered).await.map_err(failed)?;
+        let waited = ordered.waited;
+        screen.line(format!(
+            "an operator lets {} lead, as planned: writes waited {} ms",
+            to.to_uppercase(),
+            waited.as_millis()
+        ));
+        self.seen.waited.push(waited);
+        Ok(())
+    }
+
+    /// Abroad and back.
+    async fn changes_as_planned(
+        &mut self,
+        state: &State,
+        screen: &mut Screen<'_, '_>,
+    ) -> Result<(), Failure> {
+        self.view.watch(&self.load, screen, BETWEEN).await;
+        self.at.changed = self.load.elapsed();
+        self.planned(state, screen, (&state.home, "embassy")).await?;
+        self.view.watch(&self.load, screen, BETWEEN).await;
+        self.planned(state, screen, (&state.home, "home")).await?;
+        self.view.watch(&self.load, screen, BETWEEN).await;
+        Ok(())
+    }
+
+    /// Reads go on; writes wait for an operator, who may lose some.
+    async fn kills_home(
+        &mut self,
+        state: &State,
+        parts: &mut Processes,
+        screen: &mut Screen<'_, '_>,
+    ) -> Result<(), Failure> {
+        let pid = parts.home.pid().unwrap_or_default();
+        self.seen.in_flight = self.load.in_flight();
+        self.at.killed = self.load.elapsed();
+        parts.home.kill().await.map_err(failed)?;
+        parts.home_register.kill().await.map_err(failed)?;
+        screen.line(format!(
+            "killed HOME (pid {pid} and its register) with {} calls in flight; reads go on, writes wait for who leads",
+            self.seen.in_flight
+        ));
+        self.view.watch(&self.load, screen, LOAD_WITHOUT_HOME).await;
+        self.seen.abroad = ids_in(&state.embassy.register_file).map_err(failed)?;
+        self.at.ordered = self.load.elapsed();
+        let ordered = operator::unplanned(state, &state.embassy, "embassy");
+        let ordered = self.view.during(&self.load, screen, ordered).await.map_err(failed)?;
+        screen.line("an operator lets EMBASSY lead without HOME".to_owned());
+        if let Some(warning) = &ordered.warning {
+            screen.line(format!("  warned    {warning}"));
+        }
+        self.seen.warning = ordered.warning;
+        self.view.watch(&self.load, screen, BETWEEN).await;
+        Ok(())
+    }
+
+    /// Home hears that it leads no more, catches up, and is let lead again; reads return to it by themselves.
+    async fn brings_home_back(
+        &mut self,
+        state: &State,
+        parts: &mut Processes,
+        screen: &mut Screen<'_, '_>,
+    ) -> Result<(), Failure> {
+        let starting = async {
+            parts.home_register.start().await?;
+            parts.home.start().await
+        };
+        self.view.during(&self.load, screen, starting).await.map_err(failed)?;
+        self.at.back = self.load.elapsed();
+        screen.line("HOME is back, and leads no more".to_owned());
+        self.view.watch(&self.load, screen, BETWEEN).await;
+        self.planned(state, screen, (&state.embassy, "home")).await?;
+        while self.seen.returned_after.is_none() && self.load.elapsed() < self.at.back + RETURN_WITHIN {
+            self.view.watch(&self.load, screen, LOOK_EVERY).await;
+            if self.load.settled_at("HOME", self.at.back) {
+                self.seen.returned_after = Some(self.load.elapsed().saturating_sub(self.at.back));
+            }
+        }
+        Ok(())
     }
 }

@@ -195,6 +195,7 @@ const CALLS_EACH: u64 = 5;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Budget {
     slots: [Slot; SLOTS],
+    taken: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -220,7 +221,14 @@ impl Budget {
         if let Some(slot) = self.slot(at) {
             slot.repeated = slot.repeated.saturating_add(1);
         }
+        self.taken = self.taken.saturating_add(1);
         true
+    }
+
+    /// How many second attempts were made.
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many second attempts are left.
@@ -350,6 +358,7 @@ mod tests {
         assert_eq!(budget.left(ms(500)), 110);
         assert_eq!((0..200).filter(|_| budget.take(ms(900))).count(), 110);
         assert!(!budget.take(ms(9999)));
+        assert_eq!(budget.taken(), 110);
         assert_eq!(budget.left(ms(10_000)), 100, "what is ten seconds old is forgotten");
     }
 

@@ -18,6 +18,8 @@ pub struct RegisterView {
     pub sites: Vec<SiteView>,
     /// Second attempts that its calls have left.
     pub budget: u64,
+    /// Second attempts that were made.
+    pub second_attempts: u64,
 }
 
 /// A register at one site.
@@ -70,6 +72,7 @@ impl Doors {
                 authority: asked.authority(at).map(|(site, token)| (site.site.clone(), token)),
                 sites: asked.sites(&self.pulses, at, &loads),
                 budget: asked.budget.left(at),
+                second_attempts: asked.budget.taken(),
             }
         };
         self.registers.iter().map(one).collect()

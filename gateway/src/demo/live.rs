@@ -115,6 +115,10 @@ impl Losses {
 pub(super) struct Believed {
     /// How old the copy abroad is.
     staleness: Option<Duration>,
+    /// Whether it leads.
+    leads_abroad: bool,
+    /// Whether all reads are brought to home.
+    pub(super) at_home: bool,
     /// Second attempts that were made.
     pub(super) retried: u64,
 }
@@ -127,7 +131,13 @@ impl Believed {
         let register = report.registers.iter().find(|register| register.register.ends_with("/LAND"))?;
         let abroad = register.sites.iter().find(|site| site.site == "embassy");
         let age = abroad.and_then(|site| site.doors.iter().find_map(|door| door.staleness_ms));
-        Some(Self { staleness: age.map(Duration::from_millis), retried: register.second_attempts })
+        let home = register.sites.iter().find(|site| site.site == "home");
+        Some(Self {
+            staleness: age.map(Duration::from_millis),
+            leads_abroad: register.authority.as_deref() == Some("embassy"),
+            at_home: home.is_some_and(|home| home.reads_percent >= 100.0),
+            retried: register.second_attempts,
+        })
     }
 }
 
@@ -147,7 +157,7 @@ pub(super) struct View {
     /// Calls that were counted.
     seen: usize,
     losses: Losses,
-    believed: Believed,
+    pub(super) believed: Believed,
     ticked: Instant,
     /// Who answered reads and writes when a plain line was last printed, and at the last tick.
     told: (Option<String>, Option<String>),
@@ -220,11 +230,13 @@ impl View {
 
     fn line(&self, reads: &Kind, writes: &Kind, paint: &Paint) -> String {
         let (losses, believed) = (self.losses, self.believed);
-        let age =
-            believed.staleness.map_or_else(|| "?".to_owned(), |age| format!("{:.1} s", age.as_secs_f64()));
+        let age = believed
+            .staleness
+            .map_or_else(|| "of no known age".to_owned(), |age| format!("is {:.1} s old", age.as_secs_f64()));
+        let age = if believed.leads_abroad { "leads".to_owned() } else { age };
         let failed = format!("failed {}", losses.failed);
         format!(
-            "  {} | {} | copy abroad {age} old | {}, unknown {}, refused {}, retried {}",
+            "  {} | {} | copy abroad {age} | {}, unknown {}, refused {}, retried {}",
             reads.text("reads", paint),
             writes.text("writes", paint),
             if losses.failed > 0 { paint.bad(&failed) } else { failed },
@@ -270,11 +282,16 @@ mod tests {
         let span = Duration::from_millis(250);
         let mut view = View::new(SocketAddr::from(([127, 0, 0, 1], 1)));
         view.losses.add(&calls);
-        view.believed = Believed { staleness: Some(Duration::from_millis(140)), retried: 7 };
+        view.believed = Believed {
+            staleness: Some(Duration::from_millis(140)),
+            leads_abroad: false,
+            at_home: true,
+            retried: 7,
+        };
         let (reads, writes) = (Kind::of(&calls, false, span), Kind::of(&calls, true, span));
         assert_eq!(
             view.line(&reads, &writes, &Paint(false)),
-            "  reads EMBASSY   200/s   25 ms | writes nobody | copy abroad 0.1 s old | failed 0, unknown 1, \
+            "  reads EMBASSY   200/s   25 ms | writes nobody | copy abroad is 0.1 s old | failed 0, unknown 1, \
              refused 1, retried 7"
         );
         view.losses.failed = 2;

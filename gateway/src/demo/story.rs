@@ -345,7 +345,8 @@ impl Act {
         self.planned(state, screen, (&state.embassy, "home")).await?;
         while self.seen.returned_after.is_none() && self.load.elapsed() < self.at.back + RETURN_WITHIN {
             self.view.watch(&self.load, screen, LOOK_EVERY).await;
-            if self.load.settled_at("HOME", self.at.back) {
+            // One that passes reads on to home is not home.
+            if self.view.believed.at_home && self.load.settled_at("HOME", self.at.back) {
                 self.seen.returned_after = Some(self.load.elapsed().saturating_sub(self.at.back));
             }
         }

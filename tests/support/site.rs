@@ -4,7 +4,6 @@ use crate::caller::{Ask, Caller, Heard};
 use crate::federation::{Federation, For, Holder};
 use crate::patiently;
 use saatkond::Gateway;
-use saatkond::clock::Clock;
 use saatkond::conf::Conf;
 use saatkond::jobs::{self, Job, Jobs};
 use saatkond::messagelog::LogReader;
@@ -57,18 +56,13 @@ impl Federation {
 
     /// Opens the gateway of a server, with further lines of `gateway.toml`.
     pub async fn open_with(&self, code: &str, server_toml: &str, more: &str) -> Site {
-        self.open_by(self.clock.clone(), code, server_toml, more).await
-    }
-
-    /// Opens the gateway of a server that goes by a clock of its own.
-    pub async fn open_by(&self, clock: Clock, code: &str, server_toml: &str, more: &str) -> Site {
         let directory = self.place(code).keys.parent().unwrap().to_owned();
         std::fs::write(directory.join("server.toml"), server_toml).unwrap();
         let file = directory.join("gateway.toml");
         std::fs::write(&file, self.gateway_toml(code, more)).unwrap();
         let internal = internal(&directory.join("keys"));
         let conf = Arc::new(Conf::load(&file).unwrap());
-        let opened = jobs::open(conf, clock).unwrap();
+        let opened = jobs::open(conf, self.clock.clone()).unwrap();
         let globalconf = opened.globalconf().await.unwrap();
         let gateway = Arc::new(opened.gateway(globalconf));
         let jobs = Jobs::new(Arc::clone(&gateway));

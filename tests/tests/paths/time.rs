@@ -2,7 +2,6 @@
 
 use crate::Pair;
 use rustls::HandshakeKind;
-use saatkond::clock::Clock;
 use saatkond::jobs::Job;
 use saatkond::net::listen::stop;
 use saatkond::net::tls;
@@ -10,7 +9,7 @@ use saatkond_tests::federation::{FRESHNESS, RENEWAL, VALIDITY};
 use saatkond_tests::peer::Told;
 use saatkond_tests::site::{ASKING, answering};
 use saatkond_tests::wire::Wire;
-use saatkond_tests::{Answer, Ask, Asker, Federation, Heard, Post, START, Service, patiently};
+use saatkond_tests::{Answer, Ask, Asker, Federation, Post, Service, patiently};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -294,45 +293,4 @@ async fn a_gateway_tells_the_status_of_its_certificates() {
     ] {
         assert_eq!(caller.ask(&ask(method, &target)).await.status(), 500, "{method} {target}");
     }
-}
-
-/// Ours: a gateway whose clock is wrong by more than configuration and status allow takes nothing and says why; who asks is
-/// answered by another site, and whoever asks through such a gateway hears that nothing was sent.
-#[tokio::test]
-async fn a_gateway_whose_clock_is_wrong_is_passed_by() {
-    let federation = Federation::new().await;
-    let [at_home, abroad] = [
-        Service::start(|_| Answer::json("\"home\"")).await,
-        Service::start(|_| Answer::json("\"embassy\"")).await,
-    ];
-    let [of_home, of_tax] = [(); 2].map(|()| Clock::wound(START));
-    let home = federation.open_by(of_home.clone(), "HOME", &answering(&at_home.url("")), "").await;
-    let embassy = federation.open("EMBASSY", &answering(&abroad.url(""))).await;
-    let tax = federation.open_by(of_tax.clone(), "TAX", ASKING, "").await;
-    let by = |heard: &Heard| (heard.status(), heard.text());
-    assert_eq!(by(&tax.ask(&Ask::get("land")).await), (200, "\"home\"".to_owned()));
-    for (wrong, code) in [
-        (START.plus(2 * FRESHNESS), "server.serverproxy.global_conf_outdated"),
-        (START.minus(2 * FRESHNESS), "server.serverproxy.ssl_authentication_failed"),
-    ] {
-        of_home.set(wrong);
-        let done = at_home.asked.len();
-        // Over the connection that is kept from before; a new one it does not make.
-        let heard = tax.ask(&Ask::post("land", "{}")).await;
-        assert!(heard.status() == 500 && heard.code().starts_with(code), "{heard:?}");
-        assert_eq!(by(&tax.ask(&Ask::get("land")).await), (200, "\"embassy\"".to_owned()));
-        assert_eq!(at_home.asked.len(), done, "home took nothing");
-        of_home.set(START);
-    }
-    for (wrong, code) in [
-        (START.plus(2 * FRESHNESS), "server.clientproxy.global_conf_outdated"),
-        (START.minus(2 * FRESHNESS), "server.clientproxy.ssl_authentication_failed"),
-    ] {
-        of_tax.set(wrong);
-        let done = at_home.asked.len() + abroad.asked.len();
-        let heard = tax.ask(&Ask::post("land", "{}")).await;
-        assert_eq!((heard.status(), heard.code()), (500, code), "{heard:?}");
-        assert_eq!(at_home.asked.len() + abroad.asked.len(), done, "nothing was sent");
-    }
-    let _kept = (home, embassy);
 }

@@ -16,6 +16,7 @@
 //! | [`tsa`] | stamps a hash with the time |
 //! | [`instance`] | members, servers, groups, approved services, from one file |
 //! | [`store`] | remembers all that, who changed what when, and what waits; SQLite or PostgreSQL |
+//! | [`management`] | checks what servers ask for, remembers it, does it when approved |
 //! | [`globalconf`] | signs the instance's configuration, versions 2 to 6 |
 //! | [`proxy`] | fetches somebody's configuration, verifies it, signs it anew: outlives a broken link |
 //! | [`serve`] | all of these over HTTP, any or all in one process |
@@ -37,6 +38,7 @@ pub mod index;
 pub mod instance;
 pub mod key;
 mod lint;
+pub mod management;
 pub mod naming;
 pub mod ocsp;
 pub mod pem;

@@ -3,6 +3,7 @@
 use super::authority::{possible, put};
 use super::difference;
 use super::members::{self, GroupCommand, MemberCommand, ServerCommand, SubsystemCommand};
+use super::requests::{self, Decision, Requests};
 use super::signing_keys::{self, KeyCommand};
 use super::table::lay_out;
 use crate::exit::{Exit, Failure, Streams};
@@ -43,6 +44,12 @@ pub enum InstanceCommand {
     /// Add, change or remove a global group
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Show what security servers asked for
+    Requests(Requests),
+    /// Do what a security server asked for
+    Approve(Decision),
+    /// Decline what a security server asked for
+    Decline(Decision),
     /// The keys that sign the configuration: add, activate, retire, in this order
     #[command(subcommand)]
     Key(KeyCommand),
@@ -182,6 +189,9 @@ pub(super) fn run(
         InstanceCommand::Subsystem(command) => members::subsystem(command, streams, now),
         InstanceCommand::Server(command) => members::server(command, streams, now),
         InstanceCommand::Group(command) => members::group(command, streams, now),
+        InstanceCommand::Requests(arguments) => requests::list(arguments, streams),
+        InstanceCommand::Approve(arguments) => requests::close(arguments, true, streams, now),
+        InstanceCommand::Decline(arguments) => requests::close(arguments, false, streams, now),
         InstanceCommand::Key(command) => signing_keys::run(command, streams, now),
         InstanceCommand::Sign(arguments) => sign(arguments, streams, now),
         InstanceCommand::Anchor(arguments) => anchor(arguments, streams),

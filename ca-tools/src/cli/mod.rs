@@ -9,6 +9,7 @@ mod instance;
 mod issue;
 mod members;
 mod proxy;
+mod requests;
 mod signing_keys;
 pub mod table;
 
@@ -26,6 +27,7 @@ pub use instance::{
 pub use issue::{Issue, PurposeName, Renew};
 pub use members::{GroupCommand, MemberCommand, Parts, Remove, ServerCommand, SubsystemCommand};
 pub use proxy::{ProxyArgs, ProxyCommand};
+pub use requests::{Decision, Requests};
 pub use signing_keys::{KeyCommand, KeyStep};
 
 /// What those run whom everyone trusts.
@@ -101,11 +103,21 @@ pub async fn main(command: CaCommand, streams: &mut Streams<'_>) -> Exit {
 
 async fn serve(arguments: &Serve, streams: &mut Streams<'_>, clock: Clock) -> Result<Exit, Failure> {
     log_to_stderr();
-    let running = match Services::open(&arguments.config, clock) {
-        Ok(services) => Running::listen(services).await,
-        Err(error) => Err(error),
+    let services = Services::open(&arguments.config, clock).map_err(|error| serve_failure(&error))?;
+    let management = match services.management().cloned() {
+        Some(management) => {
+            let running = Running::listen(management).await.map_err(|error| serve_failure(&error))?;
+            streams.talk(format!("taking management requests on http://{}", running.address()));
+            Some(running)
+        }
+        None => None,
     };
-    until_stopped(running.map_err(|error| serve_failure(&error))?, streams).await
+    let running = Running::listen(services).await.map_err(|error| serve_failure(&error))?;
+    let exit = until_stopped(running, streams).await;
+    if let Some(management) = management {
+        management.stop().await;
+    }
+    exit
 }
 
 fn log_to_stderr() {
@@ -137,7 +149,7 @@ fn serve_failure(error: &ServeError) -> Failure {
             Failure::new(Exit::Unavailable, text).hint("stop who listens there, or set `listen` in the file")
         }
         ServeError::Configuration { .. } => Failure::new(Exit::Configuration, text)
-            .hint("the keys it may have: version, listen, [ocsp], [tsa], [configuration]"),
+            .hint("the keys it may have: version, listen, [ocsp], [tsa], [configuration], [management]"),
         ServeError::Ocsp(_) => Failure::new(Exit::Configuration, text).hint(
             "an authority's directory is made by `ca init DIR`, a new responder by `ca renew-responder`",
         ),

@@ -20,6 +20,8 @@ pub(super) struct File {
     pub(super) tsa: Option<Tsa>,
     /// The instance's signed configuration. Default: none.
     pub(super) configuration: Option<Configuration>,
+    /// What security servers ask for; needs `[configuration]`. Default: none is taken.
+    pub(super) management: Option<Management>,
 }
 
 /// The OCSP responder.
@@ -64,6 +66,20 @@ pub(super) struct Configuration {
     pub(super) directory: PathBuf,
 }
 
+/// What security servers ask for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Management {
+    /// Where to listen, a loopback `ADDRESS:PORT`: deletions are believed from whoever reaches it. Required.
+    pub(super) listen: String,
+    /// What is done without anybody's approval: any of `authCertReg`, `clientReg`, `ownerChange`. Default: none.
+    #[serde(default)]
+    pub(super) approve: Vec<String>,
+}
+
+/// What may wait for an approval.
+const WAITING: [&str; 3] = ["authCertReg", "clientReg", "ownerChange"];
+
 /// Reads and checks the file.
 pub(super) fn read(path: &Path) -> Result<File, ServeError> {
     let wrong = |reason: String| ServeError::Configuration { path: path.to_owned(), reason };
@@ -74,6 +90,15 @@ pub(super) fn read(path: &Path) -> Result<File, ServeError> {
     }
     if file.ocsp.is_none() && file.tsa.is_none() && file.configuration.is_none() {
         return Err(wrong("nothing to serve: expected one of [ocsp], [tsa], [configuration]".to_owned()));
+    }
+    if let Some(management) = &file.management {
+        if file.configuration.is_none() {
+            return Err(wrong("[management] needs [configuration]: what is asked for changes it".to_owned()));
+        }
+        super::management::check_listen(path, &management.listen)?;
+        if let Some(other) = management.approve.iter().find(|kind| !WAITING.contains(&kind.as_str())) {
+            return Err(wrong(format!("management.approve has {other:?}, expected any of {WAITING:?}")));
+        }
     }
     let paths = [file.ocsp.as_ref().map(|o| &o.path), file.tsa.as_ref().map(|t| &t.path)];
     for path in paths.into_iter().flatten() {

@@ -8,15 +8,20 @@
 //! | `GET /V<N>/<stamp>/<file>` | a document of the configuration |
 //! | `GET /health/live`, `/health/ready` | whether this process lives; whether every service could answer now |
 //!
+//! What servers ask for is taken on another port: see [`Management`].
+//!
 //! Plain HTTP: everything served is signed. Time comes from a [`Clock`], so that tests wind it.
 
 mod conf;
+mod management;
 pub(crate) mod route;
 mod running;
 
+pub use management::Management;
 pub use running::{Running, Service};
 
-use crate::globalconf::{PublishError, Publisher};
+use crate::globalconf::{Central, PublishError, Publisher};
+use crate::management::Desk;
 use crate::ocsp::{Pace, Responder, ResponderError};
 use crate::tsa::{Stamper, StamperError};
 use bytes::Bytes;
@@ -106,6 +111,7 @@ struct Shop {
     ocsp: Option<(String, Responder)>,
     tsa: Option<(String, Stamper)>,
     configuration: Option<Mutex<Publisher>>,
+    management: Option<Management>,
 }
 
 impl Services {
@@ -138,13 +144,26 @@ impl Services {
             Some(entry) => Some(Mutex::new(Publisher::open(&base.join(&entry.directory), clock.now())?)),
             None => None,
         };
-        Ok(Self(Arc::new(Shop { clock, listen: file.listen, ocsp, tsa, configuration })))
+        let management = match (file.management, &file.configuration) {
+            (Some(entry), Some(configuration)) => {
+                let central = Central::open(&base.join(&configuration.directory))?;
+                Some(Management::new(Desk::new(central, entry.approve), clock.clone(), entry.listen))
+            }
+            _ => None,
+        };
+        Ok(Self(Arc::new(Shop { clock, listen: file.listen, ocsp, tsa, configuration, management })))
     }
 
     /// The clock they go by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// What takes management requests, on a port of its own; `None` where the file names none.
+    #[must_use]
+    pub fn management(&self) -> Option<&Management> {
+        self.0.management.as_ref()
     }
 
     /// Signs the configuration anew where that is due; tells how long until it is due again.

@@ -78,14 +78,14 @@ async fn asked(services: &Services, request: Request<Incoming>) -> Result<Asked,
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if let Some((place, _)) = &shop.ocsp {
         if path == *place {
-            return post(request).await.map(Asked::Ocsp);
+            return post(request, REQUEST_BYTES_MAX).await.map(Asked::Ocsp);
         }
         if let Some(encoded) = path.strip_prefix(place).and_then(|rest| rest.strip_prefix('/')) {
             return if is_read { ocsp_by_get(encoded) } else { Err(wrong_method("GET")) };
         }
     }
     if shop.tsa.as_ref().is_some_and(|(place, _)| path == *place) {
-        return post(request).await.map(Asked::Stamp);
+        return post(request, REQUEST_BYTES_MAX).await.map(Asked::Stamp);
     }
     if !is_read {
         return Err(wrong_method("GET"));
@@ -113,17 +113,17 @@ fn ocsp_by_get(encoded: &str) -> Result<Asked, Said> {
     Ok(Asked::Ocsp(Bytes::from(der)))
 }
 
-async fn post(request: Request<Incoming>) -> Result<Bytes, Said> {
+/// The body of a POST of at most `most` bytes.
+pub(super) async fn post(request: Request<Incoming>, most: usize) -> Result<Bytes, Said> {
     if request.method() != Method::POST {
         return Err(wrong_method("POST"));
     }
-    let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
+    let body = Limited::new(request.into_body(), most).collect();
     match tokio::time::timeout(PATIENCE, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Said::Not(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("at most {REQUEST_BYTES_MAX} bytes are read\n"),
-        )),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Said::Not(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {most} bytes are read\n")))
+        }
         Ok(Err(_)) => Err(Said::Not(StatusCode::BAD_REQUEST, "the body did not arrive whole\n".to_owned())),
         Err(_) => Err(Said::Not(StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned())),
     }

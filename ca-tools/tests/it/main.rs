@@ -13,6 +13,7 @@ mod hostile;
 mod instance;
 mod interop;
 mod lifetime;
+mod management;
 mod proxy;
 mod rotation;
 mod services;

@@ -1,6 +1,6 @@
 //! The configuration proxy between a central server and its clients: what it passes on, and until when.
 
-use crate::support::{Directory, has, http, needed, text};
+use crate::support::{Directory, http, independent_verifier};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -17,7 +17,7 @@ use saatkond_proto::time::UnixTime;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -524,12 +524,7 @@ async fn what_other_instances_read_is_passed_on_without_private_parameters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_verifier_accepts_what_the_proxy_signs() {
-    let script = std::env::var("SAATKOND_VECTORS")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors").to_owned());
-    let script = Path::new(&script).join("trust-examples/verify.py");
-    if !has("python3", &["-c", "import cryptography"]) || !needed(script.is_file(), text(&script)) {
-        return;
-    }
+    let Some(script) = independent_verifier() else { return };
     let mut keys = vec![KeySpec::P256];
     keys.extend(saatkond_ca::key::rsa_is_possible().then_some(KeySpec::Rsa2048));
     for key in keys {

@@ -1,6 +1,6 @@
 //! Keys are changed in the order that old clients survive; every step before its time is refused in words.
 
-use crate::support::{Directory, needed};
+use crate::support::{Directory, independent_verifier};
 use saatkond_ca::federation::{Federation, Plan};
 use saatkond_ca::globalconf::{Audience, Central, Edition, PublishError, Publisher};
 use saatkond_ca::key::KeySpec;
@@ -192,11 +192,7 @@ impl Stage {
 /// The independent verifier takes what is signed in every version, before, during and after a change of keys.
 #[test]
 fn an_independent_verifier_follows_a_change_of_keys() {
-    let vectors = std::env::var_os("SAATKOND_VECTORS").unwrap_or_default();
-    let script = Path::new(&vectors).join("trust-examples/verify.py");
-    if !needed(script.is_file(), "trust-examples/verify.py (SAATKOND_VECTORS)") {
-        return;
-    }
+    let Some(script) = independent_verifier() else { return };
     let mut stage = Stage::new();
     let check = |stage: &Stage, anchors: &[(Audience, Vec<u8>)], when: &str| {
         let folder = stage.directory.join(when);

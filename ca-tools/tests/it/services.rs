@@ -1,6 +1,6 @@
 //! A whole instance made and served: proto reads and verifies everything, openssl and an independent verifier agree.
 
-use crate::support::{Directory, has, has_openssl, http, needed, openssl, text};
+use crate::support::{Directory, has_openssl, http, independent_verifier, openssl, text};
 use saatkond_ca::ca::Authority;
 use saatkond_ca::federation::{Federation, FederationError, Plan};
 use saatkond_ca::globalconf::{Audience, Central};
@@ -416,12 +416,7 @@ async fn ocsp_is_asked_by_get_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_independent_verifier_accepts_every_signed_directory() {
-    let script = std::env::var("SAATKOND_VECTORS")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors").to_owned());
-    let script = Path::new(&script).join("trust-examples/verify.py");
-    if !has("python3", &["-c", "import cryptography"]) || !needed(script.is_file(), text(&script)) {
-        return;
-    }
+    let Some(script) = independent_verifier() else { return };
     let mut keys = vec![KeySpec::P256];
     keys.extend(saatkond_ca::key::rsa_is_possible().then_some(KeySpec::Rsa2048));
     for key in keys {

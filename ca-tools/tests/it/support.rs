@@ -81,6 +81,15 @@ pub(crate) fn needed(there: bool, what: &str) -> bool {
     there
 }
 
+/// The independent verifier of signed directories among the vectors, if it is there and python3 can run it.
+pub(crate) fn independent_verifier() -> Option<PathBuf> {
+    let vectors = std::env::var("SAATKOND_VECTORS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors").to_owned());
+    let script = Path::new(&vectors).join("trust-examples/verify.py");
+    let is_there = has("python3", &["-c", "import cryptography"]) && needed(script.is_file(), text(&script));
+    is_there.then_some(script)
+}
+
 /// Whether a tool runs.
 pub(crate) fn has(tool: &str, probe: &[&str]) -> bool {
     let runs = Command::new(tool).args(probe).output().is_ok_and(|output| output.status.success());

@@ -14,7 +14,7 @@
 pub mod doors;
 pub mod server;
 pub mod server_v1;
-mod source;
+pub(crate) mod source;
 pub mod units;
 pub mod v1;
 pub mod version;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 /// A file as it looked from outside when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(crate) struct Source {
     file: PathBuf,
     modified: Option<SystemTime>,
     len: u64,
@@ -17,12 +17,12 @@ pub(super) struct Source {
 
 impl Source {
     /// The file of this name, which looks so.
-    pub(super) fn new(file: &Path, looks: &Metadata) -> Self {
+    pub(crate) fn new(file: &Path, looks: &Metadata) -> Self {
         Self { file: file.to_owned(), modified: looks.modified().ok(), len: looks.len(), inode: looks.ino() }
     }
 
     /// Whether it looks as it did.
-    pub(super) fn is_as_read(&self) -> bool {
+    pub(crate) fn is_as_read(&self) -> bool {
         std::fs::metadata(&self.file).is_ok_and(|looks| Self::new(&self.file, &looks) == *self)
     }
 }

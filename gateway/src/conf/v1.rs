@@ -312,7 +312,7 @@ pub struct Jobs {
     /// How often the global configuration is fetched. Default: `60 s`.
     #[serde(deserialize_with = "span")]
     pub globalconf: Duration,
-    /// How often `server.toml` is looked at for a change. Default: `2 s`.
+    /// How often `server.toml` and the key directory are looked at for a change. Default: `2 s`.
     #[serde(deserialize_with = "span")]
     pub server_file: Duration,
     /// How often OCSP responses of our certificates are fetched; `0 s` takes the instance's interval. Default: `0 s`.

@@ -35,10 +35,11 @@ use http::Response;
 use local::Local;
 use reply::{Dialect, Reply};
 use resolve::resolve;
+use rustls::pki_types::CertificateDer;
 use saatkond_proto::fault::Fault;
 use send::send;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tower::Layer as _;
 use tower::limit::ConcurrencyLimitLayer;
 
@@ -71,27 +72,46 @@ async fn carry(
 pub async fn serve(gateway: Arc<Gateway>, door: Listener, is_tls: bool, stop: Stop) {
     let timeouts = &gateway.conf.timeouts;
     let deadlines = Deadlines { idle: timeouts.idle, drain: timeouts.drain };
-    let speech = if is_tls { tls_speech(&gateway) } else { Speech::Plain };
+    let shown = Shown { gateway: Arc::clone(&gateway), made: Mutex::default() };
     let serving = Arc::clone(&gateway);
     let limit = ConcurrencyLimitLayer::new(gateway.conf.limits.exchanges_max);
     let service = limit.layer(tower::service_fn(move |asked: Exchange| {
         let gateway = Arc::clone(&serving);
         async move { Ok::<_, Infallible>(one(gateway, asked).await) }
     }));
-    listen::serve(door, deadlines, || speech.clone(), stop, service).await;
+    listen::serve(door, deadlines, || if is_tls { shown.speech() } else { Speech::Plain }, stop, service)
+        .await;
 }
 
-fn tls_speech(gateway: &Gateway) -> Speech {
-    let Some(ours) = gateway.keys.internal_tls() else {
-        tracing::error!("no internal TLS key: information systems are not served over HTTPS");
-        return Speech::Nothing;
-    };
-    match tls::from_information_systems(ours) {
-        Ok(config) => Speech::Tls { config, hears: None },
-        Err(error) => {
-            tracing::error!(%error, "information systems are not served over HTTPS");
-            Speech::Nothing
+/// TLS for information systems, made anew when our key for them changes.
+struct Shown {
+    gateway: Arc<Gateway>,
+    /// What was made last, and for which certificate.
+    made: Mutex<Option<(CertificateDer<'static>, Speech)>>,
+}
+
+impl Shown {
+    fn speech(&self) -> Speech {
+        let Some((ours, certificate)) = self.gateway.keys.internal_tls().and_then(|ours| {
+            let certificate = ours.cert.first()?.clone();
+            Some((ours, certificate))
+        }) else {
+            tracing::error!("no internal TLS key: information systems are not served over HTTPS");
+            return Speech::Nothing;
+        };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, speech)) = made.as_ref().filter(|(of, _)| *of == certificate) {
+            return speech.clone();
         }
+        let speech = match tls::from_information_systems(ours) {
+            Ok(config) => Speech::Tls { config, hears: None },
+            Err(error) => {
+                tracing::error!(%error, "information systems are not served over HTTPS");
+                Speech::Nothing
+            }
+        };
+        *made = Some((certificate, speech.clone()));
+        speech
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `globalconf` | fetches the global configuration | each minute |
 //! | `server-file` | takes over a changed `server.toml` | looks each two seconds |
+//! | `keys` | takes over a changed key directory | looks each two seconds |
 //! | `ocsp` | fetches the OCSP responses of our certificates | each 20 minutes, sooner where they age faster |
 //! | `timestamp` | stamps the message log | as the instance says, at least each day |
 //! | `archive` | archives the message log, deletes what is old | each six hours |
@@ -17,6 +18,7 @@ mod archive;
 mod copies;
 mod embassy;
 pub mod globalconf;
+mod key_directory;
 pub mod ocsp;
 mod open;
 mod policy;
@@ -46,6 +48,8 @@ pub enum Job {
     GlobalConf,
     /// Takes over a changed `server.toml`.
     ServerConf,
+    /// Takes over a changed key directory.
+    Keys,
     /// Fetches the OCSP responses of our certificates.
     Ocsp,
     /// Stamps the message log.
@@ -133,9 +137,10 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::GlobalConf,
         Self::ServerConf,
+        Self::Keys,
         Self::Ocsp,
         Self::Timestamp,
         Self::Archive,
@@ -150,6 +155,7 @@ impl Job {
         match self {
             Self::GlobalConf => "globalconf",
             Self::ServerConf => "server-file",
+            Self::Keys => "keys",
             Self::Ocsp => "ocsp",
             Self::Timestamp => "timestamp",
             Self::Archive => "archive",
@@ -163,12 +169,13 @@ impl Job {
         match self {
             Self::GlobalConf => 0,
             Self::ServerConf => 1,
-            Self::Ocsp => 2,
-            Self::Timestamp => 3,
-            Self::Archive => 4,
-            Self::Sites => 5,
-            Self::Copies => 6,
-            Self::Registers => 7,
+            Self::Keys => 2,
+            Self::Ocsp => 3,
+            Self::Timestamp => 4,
+            Self::Archive => 5,
+            Self::Sites => 6,
+            Self::Copies => 7,
+            Self::Registers => 8,
         }
     }
 }
@@ -225,6 +232,7 @@ impl Jobs {
         let outcome = match job {
             Job::GlobalConf => inner.fetch_globalconf().await,
             Job::ServerConf => inner.look_at_server_file().await,
+            Job::Keys => inner.look_at_keys().await,
             Job::Ocsp => inner.fetch_ocsp().await,
             Job::Timestamp => inner.stamp().await,
             Job::Archive => inner.archive().await,

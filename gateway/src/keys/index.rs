@@ -17,6 +17,7 @@
 use super::pin::{self, PinSource};
 use super::signing::Bench;
 use super::{Does, Kept, KeysError};
+use crate::conf::source::Source;
 use clap::ValueEnum;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -165,10 +166,17 @@ pub(super) fn open(dir: &Path, key: &Key, batch_max: usize, pins: &PinSource) ->
         Usage::Auth => Does::Authenticate(for_tls()?),
         Usage::InternalTls => Does::InternalTls(for_tls()?),
         Usage::Sign => {
-            Does::Sign(Bench::start(signing, batch_max).map_err(|source| unreadable(&file, source))?)
+            let bench = Bench::start(signing, batch_max).map_err(|source| unreadable(&file, source))?;
+            Does::Sign(Arc::new(bench))
         }
     };
     Ok(Kept { file, certificate: Arc::new(certificate), chain, does, is_sealed })
+}
+
+/// A file as it looks now.
+pub(super) fn source(file: &Path) -> Result<Source, KeysError> {
+    let looks = std::fs::metadata(file).map_err(|source| unreadable(file, source))?;
+    Ok(Source::new(file, &looks))
 }
 
 /// All certificates of a file, the key's own first.

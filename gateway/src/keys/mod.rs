@@ -25,6 +25,8 @@ pub mod token;
 pub use index::Usage;
 pub use operator::OperatorKey;
 
+use crate::conf::source::Source;
+use arc_swap::ArcSwap;
 use pin::PinSource;
 use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
@@ -40,7 +42,7 @@ use saatkond_proto::trust::{ApprovedCa, Certificate};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// OCSP responses that are kept, by SHA-256 of the certificate they speak of. A set is never changed: jobs make new ones.
 #[derive(Debug, Clone, Default)]
@@ -59,13 +61,49 @@ impl Statuses {
     }
 }
 
-/// All private keys of this gateway. Cheap to clone.
+/// All private keys of this gateway. Cheap to clone: all clones take a change of the directory over at once.
 #[derive(Clone)]
-pub struct Keys(Arc<Shelf>);
+pub struct Keys(Arc<Room>);
 
+struct Room {
+    dir: PathBuf,
+    batch_max: usize,
+    pins: PinSource,
+    shelf: ArcSwap<Shelf>,
+    /// Of each registered authentication certificate, by SHA-256: when the configuration expires in which its registration
+    /// was seen first. From then on everybody knows it.
+    known_to_all: Mutex<HashMap<Vec<u8>, UnixTime>>,
+}
+
+/// The keys as they were read, whole.
 struct Shelf {
     keys: Vec<Kept>,
     demo: bool,
+    /// The files that were read, as they looked.
+    sources: Vec<Source>,
+}
+
+/// Keys that were read again and are not in use yet.
+pub struct Fresh(Shelf);
+
+impl Fresh {
+    /// Whether these are a demonstration's keys, which serve on loopback only.
+    #[must_use]
+    pub const fn are_a_demonstration(&self) -> bool {
+        self.0.demo
+    }
+
+    /// Whether there is a key that information systems can meet over HTTPS.
+    #[must_use]
+    pub fn has_internal_tls(&self) -> bool {
+        self.0.keys.iter().any(|kept| matches!(kept.does, Does::InternalTls(_)))
+    }
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fresh")
+    }
 }
 
 /// One key and its certificate.
@@ -82,7 +120,7 @@ struct Kept {
 /// What a key does, and so in what form it is held.
 enum Does {
     Authenticate(Arc<dyn rustls::sign::SigningKey>),
-    Sign(signing::Bench),
+    Sign(Arc<signing::Bench>),
     InternalTls(Arc<dyn rustls::sign::SigningKey>),
 }
 
@@ -211,6 +249,8 @@ pub struct Signer {
     pub algorithm: SignatureAlgorithm,
     /// Last moment at which all of this holds.
     pub good_until: UnixTime,
+    /// The thread of its key: it stays while somebody signs with it, also when the key is used no more.
+    bench: Arc<signing::Bench>,
 }
 
 impl fmt::Debug for Signer {
@@ -226,14 +266,32 @@ impl Keys {
     /// # Errors
     /// [`KeysError`].
     pub fn open(dir: &Path, batch_max: usize, pins: &PinSource) -> Result<Self, KeysError> {
-        let index = index::read(dir)?;
-        let active = index.keys.iter().filter(|key| key.active);
-        let keys: Result<Vec<Kept>, KeysError> =
-            active.map(|key| index::open(dir, key, batch_max, pins)).collect();
-        Ok(Self(Arc::new(Shelf { keys: keys?, demo: index.demo })))
+        let shelf = ArcSwap::from_pointee(Shelf::read(dir, batch_max, pins)?);
+        // Who runs unattended asks nobody.
+        let (dir, pins) = (dir.to_owned(), pins.without_asking());
+        Ok(Self(Arc::new(Room { dir, batch_max, pins, shelf, known_to_all: Mutex::default() })))
+    }
+
+    /// Reads the directory again, if it looks otherwise than when it was read; `None` if it does not.
+    ///
+    /// # Errors
+    /// [`KeysError`]: then the keys in use stay as they are.
+    pub fn reread(&self) -> Result<Option<Fresh>, KeysError> {
+        if self.0.shelf.load().sources.iter().all(Source::is_as_read) {
+            return Ok(None);
+        }
+        Shelf::read(&self.0.dir, self.0.batch_max, &self.0.pins).map(Fresh).map(Some)
+    }
+
+    /// Takes keys into use that were read again, in the place of all others. Who signs with one of those goes on to the end.
+    pub fn take(&self, fresh: Fresh) {
+        self.0.shelf.store(Arc::new(fresh.0));
     }
 
     /// Chooses the authentication key: registered for `server`, valid, its whole path good by OCSP, and of such the newest.
+    ///
+    /// One that was registered a moment ago is not known to others yet, who may hold an earlier configuration: while another
+    /// serves, that one is used until the configuration has expired in which the newer one was seen first.
     ///
     /// Spec: message-path §2.2 end.
     ///
@@ -246,15 +304,34 @@ impl Keys {
         statuses: &Statuses,
         at: UnixTime,
     ) -> Result<AuthKey, NoKey> {
-        let mut reasons = Vec::new();
-        for kept in self.newest_first() {
+        let (shelf, mut reasons, mut serving) = (self.0.shelf.load_full(), Vec::new(), Vec::new());
+        for kept in shelf.newest_first() {
             let Does::Authenticate(key) = &kept.does else { continue };
             match kept.as_auth(key, server, &Belief { conf, statuses, at }) {
-                Ok(auth) => return Ok(auth),
+                Ok(auth) => serving.push(auth),
                 Err(reason) => reasons.push(kept.refused(&reason)),
             }
         }
-        Err(NoKey::of(format!("authentication key of {server}"), reasons))
+        let known = self.known_to_all(&serving, conf, at);
+        let chosen = known.or_else(|| serving.len().checked_sub(1));
+        match chosen.filter(|place| *place < serving.len()) {
+            Some(place) => Ok(serving.swap_remove(place)),
+            None => Err(NoKey::of(format!("authentication key of {server}"), reasons)),
+        }
+    }
+
+    /// The place of the first of these keys whose registration everybody knows.
+    fn known_to_all(&self, serving: &[AuthKey], conf: &GlobalConf, at: UnixTime) -> Option<usize> {
+        let mut known = self.0.known_to_all.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|sha256, _| serving.iter().any(|auth| auth.certificate.sha256() == sha256));
+        let mut first = None;
+        for (place, auth) in serving.iter().enumerate() {
+            let since = *known.entry(auth.certificate.sha256().to_vec()).or_insert(conf.expires());
+            if since < at && first.is_none() {
+                first = Some(place);
+            }
+        }
+        first
     }
 
     /// Chooses the sign key of `member`: its certificate names the member, is valid, its whole path good by OCSP; of such
@@ -271,8 +348,8 @@ impl Keys {
         statuses: &Statuses,
         at: UnixTime,
     ) -> Result<Signer, NoKey> {
-        let mut reasons = Vec::new();
-        for kept in self.newest_first() {
+        let (shelf, mut reasons) = (self.0.shelf.load_full(), Vec::new());
+        for kept in shelf.newest_first() {
             let Does::Sign(bench) = &kept.does else { continue };
             match kept.as_signer(bench, member, &Belief { conf, statuses, at }) {
                 Ok(signer) => return Ok(signer),
@@ -280,13 +357,6 @@ impl Keys {
             }
         }
         Err(NoKey::of(format!("sign key of {member}"), reasons))
-    }
-
-    /// All keys, those with the newest certificates first; of equally new ones in the order of the index.
-    fn newest_first(&self) -> Vec<&Kept> {
-        let mut keys: Vec<&Kept> = self.0.keys.iter().collect();
-        keys.sort_by_key(|kept| std::cmp::Reverse(kept.certificate.not_before()));
-        keys
     }
 
     /// Signs one message of `signer`, off the async threads; together with others that wait, where that is allowed.
@@ -302,18 +372,13 @@ impl Keys {
         parts: Vec<PartDigest>,
         at: UnixTime,
     ) -> Result<SignatureParts, SignError> {
-        let wanted = signer.material.certificate.sha256();
-        let bench = self.0.keys.iter().find_map(|kept| match &kept.does {
-            Does::Sign(bench) if kept.certificate.sha256() == wanted => Some(bench),
-            Does::Sign(_) | Does::Authenticate(_) | Does::InternalTls(_) => None,
-        });
-        bench.ok_or(SignError::Ended)?.sign(signer, parts, at).await
+        signer.bench.sign(signer, parts, at).await
     }
 
     /// The key and certificate that information systems meet on the HTTPS port; `None` when none is kept.
     #[must_use]
     pub fn internal_tls(&self) -> Option<Arc<CertifiedKey>> {
-        self.0.keys.iter().find_map(|kept| match &kept.does {
+        self.0.shelf.load().keys.iter().find_map(|kept| match &kept.does {
             Does::InternalTls(key) => Some(Arc::new(CertifiedKey::new(kept.chain.clone(), Arc::clone(key)))),
             Does::Sign(_) | Does::Authenticate(_) => None,
         })
@@ -322,20 +387,43 @@ impl Keys {
     /// The certificates of authentication and sign keys: those whose OCSP responses are fetched.
     #[must_use]
     pub fn certificates(&self) -> Vec<Arc<Certificate>> {
-        let with_status = self.0.keys.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
+        let shelf = self.0.shelf.load();
+        let with_status = shelf.keys.iter().filter(|kept| !matches!(kept.does, Does::InternalTls(_)));
         with_status.map(|kept| Arc::clone(&kept.certificate)).collect()
     }
 
     /// How many of the keys lie on disk without encryption.
     #[must_use]
     pub fn unencrypted(&self) -> usize {
-        self.0.keys.iter().filter(|kept| !kept.is_sealed).count()
+        self.0.shelf.load().keys.iter().filter(|kept| !kept.is_sealed).count()
     }
 
     /// Whether these are a demonstration's keys, which serve on loopback only.
     #[must_use]
     pub fn are_a_demonstration(&self) -> bool {
-        self.0.demo
+        self.0.shelf.load().demo
+    }
+}
+
+impl Shelf {
+    fn read(dir: &Path, batch_max: usize, pins: &PinSource) -> Result<Self, KeysError> {
+        // How a file looks is noted before it is read: what changes meanwhile is seen the next time.
+        let mut sources = vec![index::source(&dir.join(index::FILE))?];
+        let index = index::read(dir)?;
+        let mut keys = Vec::new();
+        for key in index.keys.iter().filter(|key| key.active) {
+            sources.push(index::source(&key.key_file(dir)?)?);
+            sources.push(index::source(&key.certificate_file(dir)?)?);
+            keys.push(index::open(dir, key, batch_max, pins)?);
+        }
+        Ok(Self { keys, demo: index.demo, sources })
+    }
+
+    /// All keys, those with the newest certificates first; of equally new ones the last in the index.
+    fn newest_first(&self) -> Vec<&Kept> {
+        let mut keys: Vec<&Kept> = self.keys.iter().rev().collect();
+        keys.sort_by_key(|kept| std::cmp::Reverse(kept.certificate.not_before()));
+        keys
     }
 }
 
@@ -422,7 +510,7 @@ impl Kept {
 
     fn as_signer(
         &self,
-        bench: &signing::Bench,
+        bench: &Arc<signing::Bench>,
         member: &MemberId,
         belief: &Belief<'_>,
     ) -> Result<Signer, String> {
@@ -442,7 +530,7 @@ impl Kept {
         let ocsp = responses.iter().map(|r| r.der().to_vec()).collect();
         let material = SignerMaterial { certificate: Arc::clone(&self.certificate), intermediates, ocsp };
         let (material, algorithm) = (Arc::new(material), bench.algorithm());
-        Ok(Signer { member: member.clone(), material, algorithm, good_until })
+        Ok(Signer { member: member.clone(), material, algorithm, good_until, bench: Arc::clone(bench) })
     }
 
     fn refused(&self, reason: &str) -> String {

@@ -118,6 +118,12 @@ impl PinSource {
         Self { file: None, may_ask: false, kept: Arc::default() }
     }
 
+    /// The same, but nobody is asked any more: what was typed before still serves.
+    #[must_use]
+    pub(super) fn without_asking(&self) -> Self {
+        Self { may_ask: false, ..self.clone() }
+    }
+
     /// The PIN, as far as it is had without asking; a file is read anew each time.
     ///
     /// # Errors

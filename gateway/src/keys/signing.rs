@@ -294,10 +294,10 @@ mod tests {
         // The thread of one key is held; that of the other is not.
         let (queue, mut waiting) = channel();
         let slow = Bench { queue, algorithm };
-        let fast = Bench::start(key_and_material().0, 32).unwrap();
+        let fast = Arc::new(Bench::start(key_and_material().0, 32).unwrap());
         let member = saatkond_proto::id::MemberId::new("DEV", "GOV", "M1");
         let at = UnixTime::from_secs(1_700_000_000);
-        let signer = Signer { member, material, algorithm, good_until: at };
+        let signer = Signer { member, material, algorithm, good_until: at, bench: Arc::clone(&fast) };
         let mut waits = Box::pin(slow.sign(&signer, part(b"slow"), at));
         for n in 0..100u8 {
             let first = poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_ready())).await;

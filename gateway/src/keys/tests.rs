@@ -6,6 +6,7 @@ use saatkond_proto::crypto::{DigestAlgorithm, EcdsaForm};
 use saatkond_proto::signature::{self, Authorities, MESSAGE, Unverified};
 use saatkond_proto::trust::ocsp::Status;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 /// The first reason why no key serves.
@@ -120,9 +121,10 @@ fn the_newest_certificate_that_serves_is_taken() {
     fs::write(dir.0.join("keys.toml"), index + more).unwrap();
     let keys = Keys::open(&dir.0, 1, &PinSource::none()).unwrap();
     let mut statuses = bed.statuses();
-    let auth = |conf: &GlobalConf, statuses: &Statuses| {
-        keys.auth(&server(), conf, statuses, NOW).unwrap().certificate
+    let auth_at = |at, conf: &GlobalConf, statuses: &Statuses| {
+        keys.auth(&server(), conf, statuses, at).unwrap().certificate
     };
+    let auth = |conf: &GlobalConf, statuses: &Statuses| auth_at(NOW, conf, statuses);
     let signer = |statuses: &Statuses| {
         keys.signer(&member(), &bed.conf(), statuses, NOW).unwrap().material.certificate.clone()
     };
@@ -134,7 +136,12 @@ fn the_newest_certificate_that_serves_is_taken() {
     assert_eq!(signer(&statuses), renewed.certificate);
     let mut shared = bed.shared();
     shared.servers[0].register(waiting.certificate.der());
-    assert_eq!(auth(&bed.conf_of(shared), &statuses), waiting.certificate);
+    let registered = bed.conf_of(shared);
+    assert_eq!(auth(&registered, &statuses), bed.auth.certificate, "others may not know it yet");
+    let expires = registered.expires();
+    assert_eq!(auth_at(expires, &registered, &statuses), bed.auth.certificate);
+    let after = expires.plus(Duration::from_secs(1));
+    assert_eq!(auth_at(after, &registered, &statuses), waiting.certificate, "now everybody does");
 }
 
 #[test]
@@ -234,4 +241,62 @@ async fn a_message_that_cannot_be_signed_spoils_only_itself() {
     );
     assert!(matches!(bad, Err(SignError::Prepare(_))));
     assert!(holds(&bed, "a", &good.unwrap()) && holds(&bed, "b", &other.unwrap()));
+}
+
+// --- a changed directory ---------------------------------------------------------
+
+/// Takes over what has changed; whether something has.
+fn retake(keys: &Keys) -> bool {
+    let fresh = keys.reread().unwrap();
+    let has_changed = fresh.is_some();
+    fresh.into_iter().for_each(|fresh| keys.take(fresh));
+    has_changed
+}
+
+#[tokio::test]
+async fn a_changed_directory_is_taken_over_and_who_signs_goes_on() {
+    let (bed, dir) = (Bed::new(), TestDir::new("retake"));
+    let keys = bed.keys(&dir.0);
+    let clone = keys.clone();
+    assert!(!retake(&keys), "nothing has changed");
+    let mut statuses = bed.statuses();
+    let before = keys.signer(&member(), &bed.conf(), &statuses, NOW).unwrap();
+    let renewed = bed.issue_since("M1", For::Signing, (2025, 6, 1));
+    set(&mut statuses, &bed, &renewed.certificate, Status::Good, NOW);
+    write_key(&dir.0, "renewed", &renewed);
+    let index = fs::read_to_string(dir.0.join("keys.toml")).unwrap();
+    fs::write(dir.0.join("keys.toml"), index.replace("\"sign\"\nuse", "\"renewed\"\nuse")).unwrap();
+    assert!(retake(&keys) && !retake(&keys));
+    let after = clone.signer(&member(), &bed.conf(), &statuses, NOW).unwrap();
+    assert_eq!(after.material.certificate, renewed.certificate, "all clones have it");
+    assert_eq!(keys.certificates().len(), 2, "the earlier one is gone");
+    assert!(holds(&bed, "a", &keys.sign(&before, parts("a"), NOW).await.unwrap()));
+    assert!(holds(&bed, "b", &keys.sign(&after, parts("b"), NOW).await.unwrap()));
+}
+
+#[test]
+fn a_bad_state_is_refused_and_the_earlier_keys_stay() {
+    let (bed, dir) = (Bed::new(), TestDir::new("refuse"));
+    let keys = bed.keys(&dir.0);
+    let index = dir.0.join("keys.toml");
+    let good = fs::read_to_string(&index).unwrap();
+    let expose =
+        || fs::set_permissions(dir.0.join("sign.key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    let spoilers: [&dyn Fn(); 4] = [
+        &|| fs::write(&index, "version = 2").unwrap(),
+        &|| fs::write(&index, format!("{good}[[key]]\nuse = \"sign\"\nname = \"none\"\n")).unwrap(),
+        &|| fs::remove_file(&index).unwrap(),
+        &|| {
+            fs::write(&index, format!("{good}\n")).unwrap();
+            expose();
+        },
+    ];
+    for spoil in spoilers {
+        spoil();
+        assert!(keys.reread().is_err() && keys.reread().is_err(), "as long as it is bad");
+        keys.auth(&server(), &bed.conf(), &bed.statuses(), NOW).unwrap();
+        keys.signer(&member(), &bed.conf(), &bed.statuses(), NOW).unwrap();
+    }
+    fs::set_permissions(dir.0.join("sign.key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(retake(&keys));
 }

@@ -73,6 +73,21 @@
 //! Several keys of one use may be active. Of those whose certificates serve at the moment (registered with the instance, if
 //! for authentication; valid; good by OCSP) the one with the newest certificate is used.
 //!
+//! `saatkond init --config gateway.toml` makes a new gateway's directories, a key of each use and the request for each
+//! (`keys/NAME.csr.pem`), and says what comes next. What is there stays; it may be given again at any time.
+//!
+//! # Renewing keys
+//!
+//! Nothing is started anew, and no call fails: `keys generate`, `keys csr`, `keys import`, `keys activate`, and once the new
+//! one serves, `keys retire` for the old one. A running gateway takes each change of the directory over, whole, within
+//! `jobs.server_file`, and fetches the status of what is new; a state that is refused leaves the earlier keys in use, with
+//! the reason in the log and under `warnings`. Messages that are being signed go on with the key they began with.
+//!
+//! A sign key is in use as soon as its status is known to be good. An authentication key must be registered with the
+//! instance first, beside the old one; it is in use once the configuration has expired in which its registration was seen
+//! first (`globalconf_expires`, commonly ten minutes): from then on every gateway knows it. Retire the old key after that,
+//! and have its registration withdrawn last. Kept connections under a certificate that is registered no more are made anew.
+//!
 //! # Services
 //!
 //! `server.toml` is the one truth of what a gateway offers: written by hand, or by `saatkond services`
@@ -112,6 +127,7 @@
 //! |---|---|---|---|
 //! | `globalconf` | fetches the global configuration | `jobs.globalconf` | what is stored serves until it expires |
 //! | `server-file` | takes over a changed `server.toml`, or a certificate file that it names | `jobs.server_file` | the earlier one stays in force |
+//! | `keys` | takes over a changed key directory: `keys.toml`, a key or a certificate | `jobs.server_file` | the earlier keys stay in use |
 //! | `ocsp` | fetches the OCSP responses of our certificates | `jobs.ocsp`, or as the instance says; sooner where they age faster | the last ones serve until they are too old |
 //! | `timestamp` | stamps the message log | `timestamping.interval`, or as the instance says | messages are taken for `timestamping.failure_allowed` |
 //! | `archive` | archives what is time-stamped, deletes what is old | `log.archive_every`, sooner while time-stamps are awaited | nothing is archived, and so nothing deleted |

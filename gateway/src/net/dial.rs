@@ -7,8 +7,8 @@ use super::pool::{Connection, IDLE_MAX, Key};
 use super::tls;
 use crate::Gateway;
 use crate::world::World;
-use rustls::ClientConfig;
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, HandshakeKind};
 use saatkond_proto::crypto::DigestAlgorithm;
 use saatkond_proto::fault::{Fault, Leaf, Retry, Side};
 use saatkond_proto::id::{ClientId, ServerId};
@@ -90,6 +90,11 @@ impl Config {
                 config
             }
         }
+    }
+
+    /// Forgets all sessions: what a peer showed when they began may be shown no more.
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -198,10 +203,17 @@ async fn pooled(
             Err(fault) => return Some(Err((index, fault))),
         };
         if let Some(connection) = gateway.net.gateways.take(&key, IDLE_MAX) {
-            let judged =
-                peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await;
-            let opened = judged.map(|()| Opened { index, connection });
-            return Some(opened.map_err(|error| (index, error.at_consumer())));
+            return match peer::judge_server(gateway, world, client, connection.certificates(), &door.host)
+                .await
+            {
+                Ok(()) => Some(Ok(Opened { index, connection })),
+                // It may show another certificate by now: a new connection tells.
+                Err(error) if error.may_be_outlived() => {
+                    gateway.net.to_gateways.forget();
+                    None
+                }
+                Err(error) => Some(Err((index, error.at_consumer()))),
+            };
         }
     }
     None
@@ -283,29 +295,46 @@ async fn fresh(
     tcp: TcpStream,
 ) -> Result<Opened, (usize, Fault)> {
     let Wanted { client, doors, .. } = wanted;
-    let address = tcp.peer_addr();
     let Some(door) = doors.get(index) else { return Err((index, network_error(String::new()))) };
-    let shaking = shake(gateway, world, door, tcp);
-    let connection = match timeout(gateway.conf.timeouts.connect, shaking).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(fault)) => return Err((index, fault)),
-        Err(_) => {
-            let fault = Fault::new(Leaf::SslAuthenticationFailed, "TLS handshake took too long");
-            return Err((index, fault.at(Side::Peer).retry(Retry::Untouched)));
-        }
-    };
-    match peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await {
-        Ok(()) => {
-            if let Ok(address) = address {
-                gateway.net.names.proven(&door.host, address.ip());
+    let (mut tcp, port, allowed) = (tcp, gateway.conf.peers.port, gateway.conf.timeouts.connect);
+    let mut may_try_again = true;
+    loop {
+        let address = tcp.peer_addr();
+        let (connection, is_resumed) = match timeout(allowed, shake(gateway, world, door, tcp)).await {
+            Ok(Ok(shaken)) => shaken,
+            Ok(Err(fault)) => return Err((index, fault)),
+            Err(_) => {
+                let fault = Fault::new(Leaf::SslAuthenticationFailed, "TLS handshake took too long");
+                return Err((index, fault.at(Side::Peer).retry(Retry::Untouched)));
             }
-            Ok(Opened { index, connection })
+        };
+        match peer::judge_server(gateway, world, client, connection.certificates(), &door.host).await {
+            Ok(()) => {
+                if let Ok(address) = address {
+                    gateway.net.names.proven(&door.host, address.ip());
+                }
+                return Ok(Opened { index, connection });
+            }
+            // A session began under an earlier certificate: a whole handshake tells which is shown now.
+            Err(error) if may_try_again && is_resumed && error.may_be_outlived() => {
+                may_try_again = false;
+                gateway.net.to_gateways.forget();
+                tcp = connect(&gateway.net.names, &door.host, port, allowed)
+                    .await
+                    .map_err(|e| (index, network_error(format!("{}: {e}", door.server))))?;
+            }
+            Err(error) => return Err((index, error.at_consumer())),
         }
-        Err(error) => Err((index, error.at_consumer())),
     }
 }
 
-async fn shake(gateway: &Gateway, world: &World, door: &Door, tcp: TcpStream) -> Result<Connection, Fault> {
+/// The connection, and whether its session is one of before.
+async fn shake(
+    gateway: &Gateway,
+    world: &World,
+    door: &Door,
+    tcp: TcpStream,
+) -> Result<(Connection, bool), Fault> {
     let failed = |error: io::Error| {
         Fault::new(Leaf::SslAuthenticationFailed, format!("TLS handshake failed: {error}"))
             .at(Side::Peer)
@@ -328,7 +357,9 @@ async fn shake(gateway: &Gateway, world: &World, door: &Door, tcp: TcpStream) ->
         })
         .map_err(failed)?;
     let certificates = shown(&stream);
-    Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await.map_err(failed)
+    let is_resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    let started = Connection::start(key, stream, certificates, gateway.conf.timeouts.idle).await;
+    Ok((started.map_err(failed)?, is_resumed))
 }
 
 pub(super) fn shown(stream: &tokio_rustls::client::TlsStream<TcpStream>) -> Vec<Vec<u8>> {

@@ -101,6 +101,19 @@ pub enum OcspPortError {
 }
 
 impl PeerError {
+    /// Whether this may be of a certificate that the peer showed earlier and shows no more: it expired, was revoked, or is
+    /// registered no more.
+    #[must_use]
+    pub const fn may_be_outlived(&self) -> bool {
+        matches!(
+            self,
+            Self::Path(_)
+                | Self::Status(OcspError::Revoked { .. })
+                | Self::Stranger { .. }
+                | Self::NoSite { .. }
+        )
+    }
+
     /// The fault of a consumer's gateway. Seen: message-path §4.2: the inner code is kept.
     #[must_use]
     pub fn at_consumer(self) -> Fault {

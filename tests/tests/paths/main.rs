@@ -28,6 +28,7 @@
 //! | `evidence` | what the logs hold, when, and what happens when they do not |
 //! | `provider` | each check of the provider's gateway, made to fail |
 //! | `rights` | who may call what, and how information systems and services connect |
+//! | `rollover` | keys and certificates renewed while calls run |
 //! | `routes` | which copy of a register is asked, and what happens when it does not answer |
 //! | `sites` | registers with several copies: which may answer, and what it says of itself |
 //! | `time` | what lapses and is renewed; files that change |
@@ -47,6 +48,7 @@ mod management;
 mod meta;
 mod provider;
 mod rights;
+mod rollover;
 mod routes;
 mod sites;
 mod soap;

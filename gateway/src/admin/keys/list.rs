@@ -177,9 +177,11 @@ fn next(
 
 /// A newer active key that may serve in the place of this one: same use, same subject.
 fn newer(token: &Token, entry: &Entry, certificate: &Certificate, now: UnixTime) -> Option<String> {
+    let place = |entry: &Entry| token.entries().iter().position(|other| other.name == entry.name);
+    let age = |entry: &Entry, certificate: &Certificate| (certificate.not_before(), place(entry));
     others(token, entry, now)
-        .find(|(_, other)| {
-            other.subject() == certificate.subject() && other.not_before() > certificate.not_before()
+        .find(|(other, its)| {
+            its.subject() == certificate.subject() && age(other, its) > age(entry, certificate)
         })
         .map(|(other, _)| other.name.clone())
 }

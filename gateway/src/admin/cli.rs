@@ -1,6 +1,6 @@
 //! The commands of one gateway: `run`, `check`, `status`, `messages`, `services`, `keys`, `register`.
 
-use super::keys::arguments::Keys;
+use super::keys::arguments::{Init, Keys};
 use super::register::arguments::Register;
 use super::services::arguments::Services;
 use super::{keys, messages, register, services};
@@ -36,6 +36,8 @@ pub enum Command {
     /// Look at what is offered, and change it in server.toml
     #[command(subcommand)]
     Services(Box<Services>),
+    /// Make directories, keys and certificate requests of a new gateway; what is there stays
+    Init(Box<Init>),
     /// Make keys, ask for certificates, take them into use and out of it
     #[command(subcommand)]
     Keys(Box<Keys>),
@@ -312,6 +314,7 @@ pub async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Fa
         Command::Services(command) => {
             services::run(&conf(services::config(&command))?, *command, streams).await
         }
+        Command::Init(asked) => keys::init(conf(&asked.of)?, &asked, &Clock::system(), streams).await,
         Command::Keys(command) => {
             keys::run(conf(keys::config(&command))?, *command, &Clock::system(), streams).await
         }

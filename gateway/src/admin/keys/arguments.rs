@@ -141,6 +141,33 @@ pub struct Encrypt {
     pub yes: bool,
 }
 
+/// Arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// Which gateway.
+    #[command(flatten)]
+    pub of: OfGateway,
+    /// What kind of keys: rsa-2048, rsa-3072, rsa-4096, p256 or p384; gateways before X-Road 7.6 know RSA alone
+    #[arg(long, value_name = "KIND", default_value = "rsa-2048")]
+    pub key: KeySpec,
+    /// The approved authority that is asked, by its name in the global configuration; needed where there are several
+    #[arg(long, value_name = "NAME", conflicts_with = "naming")]
+    pub ca: Option<String>,
+    /// How the authority names members, without looking into the global configuration: FiVRK, Ejbca, Basic, BasicACME, Fo,
+    /// Is or SkKlass3
+    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    pub naming: Option<Profile>,
+    /// The organisation's name, where the authority wants it; that of the global configuration if not told
+    #[arg(long)]
+    pub organization: Option<String>,
+    /// The country, two letters, where the authority wants it and does not fix it
+    #[arg(long)]
+    pub country: Option<String>,
+    /// The server's host name or address
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<AltName>,
+}
+
 fn profile(name: &str) -> Result<Profile, String> {
     let rule = "expected FiVRK, Ejbca, Basic, BasicACME, Fo, Is or SkKlass3";
     profile_by_name(name).ok_or_else(|| rule.to_owned())

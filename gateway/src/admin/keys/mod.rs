@@ -5,8 +5,10 @@
 //! | [`arguments`] | what the commands take |
 //! | `subject` | whom a request names |
 //! | `list` | what there is |
+//! | `init` | what a new gateway needs |
 
 pub mod arguments;
+mod init;
 mod list;
 mod subject;
 
@@ -21,7 +23,7 @@ use crate::keys::import::{self, ImportError, Judge};
 use crate::keys::pin::{Pin, PinSource};
 use crate::keys::token::{Entry, Token, TokenError};
 use crate::net::random;
-use arguments::{Activate, Csr, Encrypt, Generate, Import, Keys, Retire};
+use arguments::{Activate, Csr, Encrypt, Generate, Import, Init, Keys, Retire};
 use list::Row;
 use saatkond_ca::ca::read_certificates;
 use saatkond_ca::exit::{Exit, Failure, Streams};
@@ -55,6 +57,20 @@ pub(super) async fn run(
         Keys::Retire(retire) => at.retire(&retire),
         Keys::Encrypt(encrypt) => at.encrypt(&encrypt),
     }
+}
+
+/// Makes what a new gateway needs: `saatkond init`.
+///
+/// # Errors
+/// [`Failure`]: what was made until then stays.
+pub(super) async fn init(
+    conf: Conf,
+    asked: &Init,
+    clock: &Clock,
+    streams: &mut Streams<'_>,
+) -> Result<Exit, Failure> {
+    let pins = PinSource::of(conf.keys.pin());
+    Desk { conf: Arc::new(conf), pins, clock, streams }.init(asked).await
 }
 
 /// Which gateway a command is about.

@@ -250,3 +250,32 @@ async fn keys_are_encrypted_under_the_pin_of_a_file() {
     assert!(exit == 2 && talk.contains("hint: add --yes"), "{talk}");
     assert_eq!(desk.does("encrypt --remove --yes").await, "3 keys are not encrypted any more\n");
 }
+
+#[tokio::test]
+async fn init_makes_what_is_missing_and_may_be_given_again() {
+    let desk = Desktop::new(true).await;
+    let init = async || {
+        let config = desk.file("gateway.toml");
+        let words = ["saatkond", "init", "--key", "p256", "--config", config.to_str().unwrap()];
+        let Command::Init(asked) = Cli::try_parse_from(words).unwrap().command else { panic!() };
+        let (mut out, mut talk) = (Vec::new(), Vec::new());
+        let mut streams = Streams::new(&mut out, &mut talk);
+        let ended = super::init(Conf::load(&config).unwrap(), &asked, &desk.land.clock, &mut streams).await;
+        assert_eq!(ended, Ok(Exit::Done));
+        (String::from_utf8(out).unwrap(), String::from_utf8(talk).unwrap())
+    };
+    let (out, talk) = init().await;
+    assert_eq!(out.lines().filter(|line| line.starts_with("made ")).count(), 4, "{out}");
+    assert!(talk.contains("next 1: send the requests"), "{talk}");
+    let before = fs::read(desk.file("keys/auth.key.pem")).unwrap();
+    let (out, _) = init().await;
+    assert!(!out.contains("made ") && out.lines().count() == 4, "{out}");
+    assert_eq!(fs::read(desk.file("keys/auth.key.pem")).unwrap(), before);
+    desk.issue("keys/sign.csr.pem", "sign.crt", Purpose::Sign);
+    desk.issue("keys/auth.csr.pem", "auth.crt", Purpose::Auth);
+    desk.does("import HERE/sign.crt --activate").await;
+    desk.does("import HERE/auth.crt --activate").await;
+    let (out, talk) = init().await;
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(talk.starts_with("next 1: saatkond check"), "{talk}");
+}

@@ -1,6 +1,7 @@
 //! Arguments in, exit code out.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use saatkond::admin::cli as gateway;
 use saatkond::demo::{self, DemoArgs};
 use saatkond_ca::cli::{self as ca, CaCommand};
@@ -30,6 +31,12 @@ enum Command {
     /// What those run whom everyone trusts: certificates, OCSP, time-stamps, signed configuration
     #[command(subcommand)]
     Ca(Box<CaCommand>),
+    /// Print what lets a shell complete these commands, for it to read at its start
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 #[tokio::main]
@@ -53,6 +60,12 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> Result<Exit, Failur
         Command::Demo(args) => demo::run(*args, streams).await,
         Command::Gateway(command) => gateway::run(command, streams).await,
         Command::Ca(command) => ca::run(*command, streams).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "saatkond", &mut script);
+            streams.bytes(&script);
+            Ok(Exit::Done)
+        }
     }
 }
 

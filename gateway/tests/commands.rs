@@ -334,3 +334,18 @@ async fn what_a_command_writes_is_in_force_without_a_restart() {
     refused("/titles/1", "access_denied", "");
     refused("/parcels/1", "access_denied", "");
 }
+
+#[test]
+fn every_shell_is_told_how_to_complete_the_commands() {
+    for (shell, word) in
+        [("bash", "complete -F"), ("zsh", "#compdef saatkond"), ("fish", "complete -c saatkond")]
+    {
+        let told =
+            Command::new(env!("CARGO_BIN_EXE_saatkond")).args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8(told.stdout).unwrap();
+        assert!(told.status.success() && script.contains(word) && script.contains("retire"), "{shell}");
+    }
+    let wrong = Command::new(env!("CARGO_BIN_EXE_saatkond")).args(["completions", "csh"]).output().unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(2) && said.contains("possible values: bash"), "{said}");
+}

@@ -33,7 +33,12 @@ impl Desk<'_, '_, '_> {
         for usage in wanted {
             let is_there = |entry: &&Entry| entry.usage == usage && entry.retired.is_none();
             if let Some(entry) = token.entries().iter().find(is_there) {
-                self.streams.data(format!("is there {}: key {} for use {}", entry.key.display(), entry.name, usage.word()));
+                self.streams.data(format!(
+                    "is there {}: key {} for use {}",
+                    entry.key.display(),
+                    entry.name,
+                    usage.word()
+                ));
                 continue;
             }
             let made = token.generate(None, usage, asked.key).map_err(|error| not_changed(&error))?;
@@ -41,7 +46,8 @@ impl Desk<'_, '_, '_> {
             self.streams.data(format!("made     {file}: {kind} key {} for use {}", made.name, usage.word()));
         }
         let waiting = waiting(&token)?;
-        let needs_conf = asked.naming.is_none() && waiting.iter().any(|entry| entry.usage != Usage::InternalTls);
+        let needs_conf =
+            asked.naming.is_none() && waiting.iter().any(|entry| entry.usage != Usage::InternalTls);
         let believed = if needs_conf { Some(self.believed().await?) } else { None };
         for entry in &waiting {
             let file = token.dir().join(format!("{}.csr.pem", entry.name));
@@ -90,14 +96,23 @@ impl Desk<'_, '_, '_> {
         let mut steps = Vec::new();
         if !self.conf.anchor.exists() {
             let anchor = self.conf.anchor.display();
-            steps.push(format!("have the configuration anchor from the authority of {}, as {anchor}", self.conf.instance()));
+            steps.push(format!(
+                "have the configuration anchor from the authority of {}, as {anchor}",
+                self.conf.instance()
+            ));
         }
         if !self.conf.server_file.exists() {
-            steps.push(format!("write {}: who its clients are, and what it offers", self.conf.server_file.display()));
+            steps.push(format!(
+                "write {}: who its clients are, and what it offers",
+                self.conf.server_file.display()
+            ));
         }
         if !waiting.is_empty() {
-            steps.push(format!("send the requests {dir}/*.csr.pem to the authority that issues certificates"));
-            steps.push(format!("saatkond keys import CERTIFICATE --activate --config {config}, for each answer"));
+            steps
+                .push(format!("send the requests {dir}/*.csr.pem to the authority that issues certificates"));
+            steps.push(format!(
+                "saatkond keys import CERTIFICATE --activate --config {config}, for each answer"
+            ));
             steps.push("have the authentication certificate registered with the instance".to_owned());
         }
         steps.push(format!("saatkond check --config {config}, then saatkond run --config {config}"));

@@ -1,5 +1,6 @@
 //! Keys as an operator meets them: made, certified by an authority, used, taken out of use.
 
+use super::init as init_here;
 use super::*;
 use crate::admin::cli::Command;
 use crate::testbed::{Land, openssl};
@@ -260,7 +261,7 @@ async fn init_makes_what_is_missing_and_may_be_given_again() {
         let Command::Init(asked) = Cli::try_parse_from(words).unwrap().command else { panic!() };
         let (mut out, mut talk) = (Vec::new(), Vec::new());
         let mut streams = Streams::new(&mut out, &mut talk);
-        let ended = super::init(Conf::load(&config).unwrap(), &asked, &desk.land.clock, &mut streams).await;
+        let ended = init_here(Conf::load(&config).unwrap(), &asked, &desk.land.clock, &mut streams).await;
         assert_eq!(ended, Ok(Exit::Done));
         (String::from_utf8(out).unwrap(), String::from_utf8(talk).unwrap())
     };

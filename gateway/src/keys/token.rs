@@ -471,6 +471,16 @@ impl Token {
     }
 }
 
+impl Drop for Token {
+    /// Gives the directory back, though a child that is being started may hold the lock's file for a moment longer.
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            // What cannot be given back goes with the file.
+            let _ = lock.unlock();
+        }
+    }
+}
+
 fn entry(dir: &Path, place: usize, key: &Key) -> Result<Entry, KeysError> {
     let file = key.key_file(dir)?;
     Ok(Entry {

@@ -3,12 +3,16 @@
 use clap::Parser;
 use saatkond::admin::register::{self, arguments::Register};
 use saatkond_ca::exit::Streams;
+use saatkond_ca::globalconf::Central;
 use saatkond_ca::instance::v1;
+use saatkond_ca::management::decide;
+use saatkond_ca::serve::{self, Running, Services};
+use saatkond_ca::store::By;
 use saatkond_proto::fault::SoapFault;
 use saatkond_proto::id::{ClientId, MemberId};
 use saatkond_proto::management::{Ask, Package, Request};
 use saatkond_proto::trust::Certificate;
-use saatkond_tests::federation::{For, Holder};
+use saatkond_tests::federation::{For, Holder, RENEWAL};
 use saatkond_tests::{Answer, Asked, Federation, Service, Site};
 
 #[derive(Debug, Parser)]
@@ -16,6 +20,9 @@ struct Cli {
     #[command(subcommand)]
     command: Register,
 }
+
+/// Where the central server takes them.
+const MANAGE: &str = "/managementservice/manage/";
 
 /// The services that go through the message path.
 const SERVICES: [&str; 10] = [
@@ -77,16 +84,15 @@ async fn types(site: &Site, federation: &Federation, line: &str) -> (u8, String)
 }
 
 /// The Tax Board's gateway, and the Land Board's with the management services behind it.
-async fn pair(federation: &Federation, service: &Service) -> (Site, Site) {
+async fn pair(federation: &Federation, url: &str) -> (Site, Site) {
     let management = |file: &mut v1::File| file.management.provider = provider().to_string();
     federation.change(management);
     let mut offering =
         "version = 1\n[[client]]\nid = \"DEV/GOV/M2/LAND\"\nconnection = \"http\"\n".to_owned();
     for code in SERVICES {
         offering += &format!(
-            "[[client.service]]\ncode = \"{code}\"\nkind = \"soap\"\nurl = \"{}\"\n\
+            "[[client.service]]\ncode = \"{code}\"\nkind = \"soap\"\nurl = \"{url}\"\n\
              allow = [{{ client = \"DEV/GOV/M1\" }}]\n",
-            service.url("/managementservice/manage/"),
         );
     }
     let home = federation.open("HOME", &offering).await;
@@ -98,7 +104,7 @@ async fn pair(federation: &Federation, service: &Service) -> (Site, Site) {
 async fn every_request_crosses_two_gateways_and_is_read_with_its_signatures_on_the_other_side() {
     let service = Service::start(central).await;
     let federation = Federation::new().await;
-    let (tax, home) = pair(&federation, &service).await;
+    let (tax, home) = pair(&federation, &service.url(MANAGE)).await;
     let new = "DEV/GOV/M1/NEW";
     let lines = [
         ("client DEV/GOV/M1/NEW --name Uus", "clientReg", new),
@@ -135,10 +141,43 @@ async fn every_request_crosses_two_gateways_and_is_read_with_its_signatures_on_t
 }
 
 #[tokio::test]
+async fn what_a_gateway_asks_for_the_central_server_takes_and_publishes_when_approved() {
+    let federation = Federation::new().await;
+    let file = federation.directory().join("trust/central.toml");
+    let text = "version = 1\nlisten = \"127.0.0.1:0\"\n[configuration]\ndirectory = \"configuration\"\n\
+        [management]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, text).unwrap();
+    let clock = federation.clock.clone();
+    let services = Services::open(&file, serve::Clock::from_fn(move || clock.now())).unwrap();
+    let central = Running::listen(services.management().unwrap().clone()).await.unwrap();
+    let (tax, _home) = pair(&federation, &format!("http://{}{MANAGE}", central.address())).await;
+    for (line, number) in [("client DEV/GOV/M1/NEW --name Uus", 1), ("maintenance on --message roof", 2)] {
+        let (exit, said) = types(&tax, &federation, line).await;
+        assert!(exit == 0 && said.contains(&format!("request {number}: ")), "{line}: {exit} {said}");
+    }
+    let state = async |at: usize| {
+        federation.clock.advance(RENEWAL);
+        tax.refresh().await;
+        let (_, said) = types(&tax, &federation, "list --json").await;
+        let listed: serde_json::Value = serde_json::from_str(&said).unwrap();
+        listed[at]["state"].as_str().unwrap() == "in the configuration"
+    };
+    assert!(state(1).await && !state(0).await, "maintenance waits for nobody, a client does");
+    let node = Central::open(&federation.directory().join("trust/configuration")).unwrap();
+    let by = By { actor: "mari", at: federation.now(), why: "request 1 approved" };
+    decide(&node, 1, true, &by).unwrap();
+    assert!(state(0).await);
+    types(&tax, &federation, "delete-client DEV/GOV/M1/NEW").await;
+    assert!(!state(0).await);
+    let (exit, said) = types(&tax, &federation, "disable DEV/GOV/M1/NEW").await;
+    assert!(exit == 77 && said.contains("clientDisable is not supported here"), "{exit} {said}");
+}
+
+#[tokio::test]
 async fn what_was_asked_is_listed_with_what_the_configuration_says_of_it() {
     let service = Service::start(central).await;
     let federation = Federation::new().await;
-    let (tax, _home) = pair(&federation, &service).await;
+    let (tax, _home) = pair(&federation, &service.url(MANAGE)).await;
     let list = async || types(&tax, &federation, "list").await.1;
     assert_eq!(list().await, "nothing was asked from here\n");
     types(&tax, &federation, "client DEV/GOV/M1/NEW").await;

@@ -114,7 +114,7 @@ impl Losses {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Believed {
     /// How old the copy abroad is.
-    staleness: Option<Duration>,
+    pub(super) staleness: Option<Duration>,
     /// Whether it leads.
     leads_abroad: bool,
     /// Whether all reads are brought to home.

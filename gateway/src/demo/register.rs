@@ -45,6 +45,8 @@ const FIRST_TITLES: std::ops::RangeInclusive<u32> = 1001..=1032;
 const FIRST_OWNER: &str = "Republic of Demo";
 /// How long a copy waits before it offers its changes again to a copy that did not take them.
 const SHIP_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How many changes are offered at once; far fewer bytes than [`BODY_BYTES_MAX`].
+const SHIPPED_MAX: usize = 1000;
 /// How often a copy speaks to the other while nothing changes.
 const SPEAK_EVERY: Duration = Duration::from_millis(100);
 /// The moment, in Unix milliseconds, up to which a copy holds everything with what is shipped.
@@ -242,6 +244,14 @@ impl SiteCopy {
         Ok(())
     }
 
+    /// What the other copy is to be offered next, and whether it then has everything.
+    fn due(&self) -> (Vec<Effect>, bool) {
+        let state = self.lock();
+        let due: Vec<Effect> = state.unshipped.iter().take(SHIPPED_MAX).cloned().collect();
+        let is_all = due.len() == state.unshipped.len();
+        (due, is_all)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -350,9 +360,9 @@ fn say(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
 async fn ship(copy: Arc<SiteCopy>, peer: SocketAddr, lag: Duration) {
     loop {
         let as_of = SystemTime::now(); // before the look: what is made in between is in neither
-        let batch = copy.lock().unshipped.clone();
+        let (batch, is_all) = copy.due();
         tokio::time::sleep(lag).await;
-        if offer(&batch, as_of, peer).await.is_err() {
+        if offer(&batch, is_all.then_some(as_of), peer).await.is_err() {
             tokio::time::sleep(SHIP_AGAIN_AFTER).await;
             continue;
         }
@@ -368,19 +378,20 @@ async fn ship(copy: Arc<SiteCopy>, peer: SocketAddr, lag: Duration) {
     }
 }
 
-async fn offer(batch: &[Effect], as_of: SystemTime, peer: SocketAddr) -> anyhow::Result<()> {
+async fn offer(batch: &[Effect], as_of: Option<SystemTime>, peer: SocketAddr) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for effect in batch {
         serde_json::to_writer(&mut lines, effect)?;
         lines.push(b'\n');
     }
-    let as_of = as_of.duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+    let as_of = as_of.map(|moment| moment.duration_since(SystemTime::UNIX_EPOCH)).transpose()?;
+    let as_of = as_of.map(|since| since.as_millis().to_string()).unwrap_or_default();
     let stream = TcpStream::connect(peer).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::task::spawn(connection);
     let request = Request::post("/copy/effects")
         .header("host", peer.to_string())
-        .header(AS_OF, as_of.to_string())
+        .header(AS_OF, as_of)
         .body(Full::new(Bytes::from(lines)))?;
     let response = tokio::time::timeout(Duration::from_secs(5), sender.send_request(request)).await??;
     drop(sender);
@@ -417,6 +428,24 @@ mod tests {
             "the same message at two copies is an effect done twice"
         );
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// After a start all changes made here are offered once more, and they may be many.
+    #[test]
+    fn what_is_offered_at_once_is_bounded_and_says_whether_it_is_all() {
+        let dir = crate::testbed::TestDir::new("register-due");
+        let file = dir.0.join("home.jsonl");
+        let copy = SiteCopy::open("HOME", &file).unwrap();
+        copy.apply((0..=SHIPPED_MAX).map(|n| effect(&n.to_string(), "HOME")).collect()).unwrap();
+        drop(copy);
+        let copy = SiteCopy::open("HOME", &file).unwrap();
+        let (due, is_all) = copy.due();
+        assert_eq!((due.len(), is_all), (SHIPPED_MAX, false));
+        let line = serde_json::to_vec(&effect(&"x".repeat(60), "EMBASSY")).unwrap();
+        assert!(SHIPPED_MAX * (line.len() + 1) < BODY_BYTES_MAX / 2, "{}", line.len());
+        copy.lock().unshipped.drain(..due.len());
+        let (due, is_all) = copy.due();
+        assert_eq!((due.len(), is_all), (1, true));
     }
 
     #[test]

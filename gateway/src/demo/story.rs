@@ -294,6 +294,11 @@ impl Act {
         self.view.watch(&self.load, screen, BETWEEN).await;
         self.planned(state, screen, (&state.home, "home")).await?;
         self.view.watch(&self.load, screen, BETWEEN).await;
+        // The copy that led a moment ago may be read once it has told how old it is.
+        let until = self.load.elapsed() + RETURN_WITHIN;
+        while self.view.believed.staleness.is_none() && self.load.elapsed() < until {
+            self.view.watch(&self.load, screen, LOOK_EVERY).await;
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Members, servers, groups and approved services of an instance, from one file.
 //!
-//! The file ([`v1::File`]) is what its authority keeps under version control. [`Instance::read`] checks all of it:
+//! The file ([`v1::File`]) is what its authority keeps under version control. [`Instance`] checks all of it:
 //! either everything can be published in every version, or nothing changes.
 
 pub mod continuity;

@@ -1,7 +1,7 @@
 //! `instance.toml` as written, version 1. Unknown keys are refused.
 //!
 //! Wherever a certificate or an anchor is named, a file name (relative to this file) or the text itself may stand:
-//! PEM for certificates, XML for anchors. What [`crate::instance::Instance::applied`] keeps holds all texts.
+//! PEM for certificates, XML for anchors. What the store keeps holds all texts.
 
 use super::continuity::Continuity;
 use crate::span::Span;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// How often each copy is asked.
 const EVERY: Duration = Duration::from_millis(250);
-/// How often it is looked whether there are copies, where there are none.
+/// How often it is looked whether there are copies, where no register has a source.
 const IDLE: Duration = Duration::from_secs(2);
 
 impl Inner {
@@ -16,11 +16,14 @@ impl Inner {
     pub(super) async fn look_at_copies(&self) -> Result<Next, Failed> {
         let gateway = &self.gateway;
         let (world, embassy) = (gateway.world(), &gateway.embassy);
-        let with_source = world.server.clients().filter(|client| client.staleness.is_some());
+        let with_source: Vec<_> =
+            world.server.clients().filter(|client| client.staleness.is_some()).collect();
+        // Where we lead now another may lead in a moment: nobody may read our copy before it has told its age.
+        let next = Next::After(if with_source.is_empty() { IDLE } else { EVERY });
         // Who leads has no copy of another's: what its database says of itself is no age.
         let leads =
             |id| embassy.holder(&world.conf, &gateway.conf.server, id).is_some_and(|holder| holder.is_us);
-        let copies: Vec<_> = with_source.filter(|client| !leads(&client.id)).collect();
+        let copies: Vec<_> = with_source.into_iter().filter(|client| !leads(&client.id)).collect();
         let ids: Vec<_> = copies.iter().map(|client| &client.id).collect();
         embassy.ages.keep(&ids);
         embassy.databases.keep(&ids);
@@ -42,10 +45,6 @@ impl Inner {
         let troubles = embassy.ages.troubles();
         let text: Vec<_> =
             troubles.iter().map(|(id, why)| format!("how old the copy of {id} is: {why}")).collect();
-        match (text.is_empty(), copies.is_empty()) {
-            (false, _) => Err(Failed { text: text.join("; "), retry: EVERY }),
-            (true, true) => Ok(Next::After(IDLE)),
-            (true, false) => Ok(Next::After(EVERY)),
-        }
+        if text.is_empty() { Ok(next) } else { Err(Failed { text: text.join("; "), retry: EVERY }) }
     }
 }

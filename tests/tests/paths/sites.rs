@@ -1,5 +1,6 @@
 //! Registers with several copies: which copy may answer, what it says of itself, and what no one else may say.
 
+use saatkond::jobs::Job;
 use saatkond_proto::continuity::{
     Access, Class, Jurisdiction, Policy, Register, Role, ServiceAccess, Site as Place, header,
 };
@@ -104,6 +105,23 @@ impl Abroad {
     async fn told(&self, ask: &Ask) -> (String, Option<Response>) {
         let told = Asker::of(&self.federation, "TAX").ask(&self.federation, "EMBASSY", ask).await;
         (told.code(), told.opened().map(|opened| Response::from_block(opened.block).unwrap()))
+    }
+}
+
+/// Home leads and has no copy of another's; the moment another leads, nobody reads here until the copy has told its age.
+#[tokio::test]
+async fn who_leads_looks_as_often_as_the_others_whether_it_does() {
+    let answers = answering("http://127.0.0.1:1/");
+    let with_source = format!("{answers}\n[client.copy]\nstaleness = {{ file = \"replica.time\" }}\n");
+    for (offers, often) in [(answers, false), (with_source, true)] {
+        let federation = Federation::new().await;
+        let home = federation.open("HOME", &offers).await;
+        believe(&home, policy(Class::Internal));
+        home.run(Job::Copies).await;
+        let (_, status) = home.jobs.statuses().into_iter().find(|(job, _)| *job == Job::Copies).unwrap();
+        assert_eq!(status.failures, 0, "{status:?}");
+        let wait = status.next_due.since(federation.now());
+        assert_eq!(wait <= Duration::from_millis(250), often, "{wait:?}");
     }
 }
 

@@ -80,6 +80,14 @@ pub struct Issue {
     /// Write the subject anew, whatever the request says
     #[arg(long)]
     pub rewrite: bool,
+    /// From which authority, for how long, and where it goes.
+    #[command(flatten)]
+    pub issuance: Issuance,
+}
+
+/// From which authority a certificate is issued, for how long, and where it goes.
+#[derive(Debug, Clone, Args)]
+pub struct Issuance {
     /// How long it lasts, such as "90 d"; what the policy says if not told
     #[arg(long)]
     pub lasts: Option<Span>,
@@ -108,18 +116,9 @@ pub struct Renew {
     /// What kind of key to make: rsa-2048, rsa-3072, rsa-4096, p256 or p384; the authority's own kind if not told
     #[arg(long, value_name = "KIND", requires = "new_key")]
     pub key: Option<KeySpec>,
-    /// How long it lasts, such as "90 d"; what the policy says if not told
-    #[arg(long)]
-    pub lasts: Option<Span>,
-    /// Where the certificate goes; to standard output if not told
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Print what was issued as JSON, as `ca show --json` does
-    #[arg(long)]
-    pub json: bool,
-    /// Which authority
+    /// From which authority, for how long, and where it goes.
     #[command(flatten)]
-    pub place: Place,
+    pub issuance: Issuance,
 }
 
 fn server_id(text: &str) -> Result<ServerId, String> {
@@ -127,7 +126,7 @@ fn server_id(text: &str) -> Result<ServerId, String> {
 }
 
 pub(super) fn issue(arguments: &Issue, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let place = &arguments.place;
+    let Issuance { place, lasts, .. } = &arguments.issuance;
     let doing = format!("cannot issue from {}", place.dir.display());
     let policy = ca::read_policy(&place.dir).map_err(|e| failure(&doing, &e))?;
     let purpose = Purpose::from(arguments.profile);
@@ -146,19 +145,18 @@ pub(super) fn issue(arguments: &Issue, streams: &mut Streams<'_>, now: UnixTime)
     let spec = arguments.key.unwrap_or(policy.key);
     let made = arguments.new_key.as_deref().map(|path| NewKey::make(path, spec, streams)).transpose()?;
     let spki = made.as_ref().map(NewKey::spki).or_else(|| request.map(|request| request.spki().to_vec()));
-    let lasts = arguments.lasts.map(|span| span.0);
+    let lasts = lasts.map(|span| span.0);
     let order = Order { purpose, spki: spki.unwrap_or_default(), subject, names, member, lasts };
     let issued = place.open(&doing).and_then(|mut authority| {
         let certificate = authority.issue(&order, now).map_err(|e| failure(&doing, &e))?;
         Ok((authority, certificate))
     });
     let (authority, certificate) = NewKey::keep_if(made, issued)?;
-    let shown = Shown { out: arguments.out.as_deref(), json: arguments.json };
-    shown.show(&authority, &certificate, streams, now)
+    arguments.issuance.show(&authority, &certificate, streams, now)
 }
 
 pub(super) fn renew(arguments: &Renew, streams: &mut Streams<'_>, now: UnixTime) -> Result<Exit, Failure> {
-    let place = &arguments.place;
+    let Issuance { place, lasts, .. } = &arguments.issuance;
     let serial = serial_of(&arguments.certificate)?;
     let doing = format!("cannot renew {serial} in {}", place.dir.display());
     let policy = ca::read_policy(&place.dir).map_err(|e| failure(&doing, &e))?;
@@ -166,23 +164,17 @@ pub(super) fn renew(arguments: &Renew, streams: &mut Streams<'_>, now: UnixTime)
     let spec = arguments.key.unwrap_or(policy.key);
     let made = arguments.new_key.as_deref().map(|path| NewKey::make(path, spec, streams)).transpose()?;
     let spki = made.as_ref().map(NewKey::spki).or_else(|| request.map(|request| request.spki().to_vec()));
-    let lasts = arguments.lasts.map(|span| span.0);
+    let lasts = lasts.map(|span| span.0);
     let issued = place.open(&doing).and_then(|mut authority| {
         let certificate = authority.renew(&serial, spki, lasts, now).map_err(|e| failure(&doing, &e))?;
         Ok((authority, certificate))
     });
     let (authority, certificate) = NewKey::keep_if(made, issued)?;
-    let shown = Shown { out: arguments.out.as_deref(), json: arguments.json };
-    shown.show(&authority, &certificate, streams, now)
+    arguments.issuance.show(&authority, &certificate, streams, now)
 }
 
-/// How an issued certificate is shown.
-struct Shown<'a> {
-    out: Option<&'a Path>,
-    json: bool,
-}
-
-impl Shown<'_> {
+impl Issuance {
+    /// Writes an issued certificate where it goes, and says what it is.
     fn show(
         &self,
         authority: &Authority,
@@ -192,7 +184,7 @@ impl Shown<'_> {
     ) -> Result<Exit, Failure> {
         let text = pem::encode(pem::CERTIFICATE, certificate.der());
         if self.out.is_some() || !self.json {
-            put(self.out, text.as_bytes(), streams).map_err(|failure| {
+            put(self.out.as_deref(), text.as_bytes(), streams).map_err(|failure| {
                 let serial = certificate.serial_text();
                 let said = failure.hint.unwrap_or_default();
                 Failure::new(failure.exit, format!("issued {serial}, but {}", failure.message))

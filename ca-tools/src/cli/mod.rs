@@ -24,7 +24,7 @@ pub use authority::{Crl, Init, List, Place, RenewResponder, Revoke, Show};
 pub use instance::{
     Anchor, Apply, Changing, Export, History, InitInstance, InstanceCommand, ShowInstance, Sign,
 };
-pub use issue::{Issue, PurposeName, Renew};
+pub use issue::{Issuance, Issue, PurposeName, Renew};
 pub use members::{GroupCommand, MemberCommand, Parts, Remove, ServerCommand, SubsystemCommand};
 pub use proxy::{ProxyArgs, ProxyCommand};
 pub use requests::{Decision, Requests};

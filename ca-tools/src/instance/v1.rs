@@ -114,22 +114,7 @@ impl File {
     /// The same without its lists and what hangs on them.
     pub(crate) fn without_lists(&self) -> Self {
         Self {
-            version: self.version,
-            instance: self.instance.clone(),
             based_on: None,
-            addresses: self.addresses.clone(),
-            nodes: self.nodes.clone(),
-            monitoring_client: self.monitoring_client.clone(),
-            owners_group: self.owners_group.clone(),
-            federated_anchors: self.federated_anchors.clone(),
-            validity: self.validity,
-            renewal: self.renewal,
-            minimum_version: self.minimum_version,
-            ocsp_freshness: self.ocsp_freshness,
-            timestamping_interval: self.timestamping_interval,
-            ocsp_fetch_interval: self.ocsp_fetch_interval,
-            check_next_update: self.check_next_update,
-            management: self.management.clone(),
             classes: Vec::new(),
             cas: Vec::new(),
             tsas: Vec::new(),
@@ -137,6 +122,7 @@ impl File {
             servers: Vec::new(),
             groups: Vec::new(),
             continuity: None,
+            ..self.clone()
         }
     }
 }

@@ -14,6 +14,7 @@ mod signing_keys;
 pub mod table;
 
 use crate::exit::{Exit, Failure, Streams};
+use crate::management::Way;
 use crate::serve::{Clock, Running, ServeError, Services};
 use crate::verify::{self, VerifyArgs};
 use clap::{Args, Subcommand};
@@ -104,18 +105,20 @@ pub async fn main(command: CaCommand, streams: &mut Streams<'_>) -> Exit {
 async fn serve(arguments: &Serve, streams: &mut Streams<'_>, clock: Clock) -> Result<Exit, Failure> {
     log_to_stderr();
     let services = Services::open(&arguments.config, clock).map_err(|error| serve_failure(&error))?;
-    let management = match services.management().cloned() {
-        Some(management) => {
-            let running = Running::listen(management).await.map_err(|error| serve_failure(&error))?;
-            streams.talk(format!("taking management requests on http://{}", running.address()));
-            Some(running)
-        }
-        None => None,
-    };
+    let mut management = Vec::new();
+    for door in services.management() {
+        let what = match door.way() {
+            Way::Message => "management requests",
+            Way::Registration => "registrations of authentication certificates",
+        };
+        let running = Running::listen(door.clone()).await.map_err(|error| serve_failure(&error))?;
+        streams.talk(format!("taking {what} on http://{}", running.address()));
+        management.push(running);
+    }
     let running = Running::listen(services).await.map_err(|error| serve_failure(&error))?;
     let exit = until_stopped(running, streams).await;
-    if let Some(management) = management {
-        management.stop().await;
+    for door in management {
+        door.stop().await;
     }
     exit
 }

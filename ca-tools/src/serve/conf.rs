@@ -72,6 +72,9 @@ pub(super) struct Configuration {
 pub(super) struct Management {
     /// Where to listen, a loopback `ADDRESS:PORT`: deletions are believed from whoever reaches it. Required.
     pub(super) listen: String,
+    /// Where to take registrations of authentication certificates, `ADDRESS:PORT`, from a TLS server in front. Default:
+    /// nowhere.
+    pub(super) registrations: Option<String>,
     /// What is done without anybody's approval: any of `authCertReg`, `clientReg`, `ownerChange`. Default: none.
     #[serde(default)]
     pub(super) approve: Vec<String>,

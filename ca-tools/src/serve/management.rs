@@ -1,16 +1,17 @@
-//! Takes management requests over HTTP, on a port of its own that this machine alone reaches.
+//! Takes management requests over HTTP, on two ports.
 //!
-//! | request | what is taken |
-//! |---|---|
-//! | `POST /managementservice/manage/` | what the security server of the management services passes on |
-//! | `POST /managementservice/` | `authCertReg`; a TLS server in front shows the certificate that the instance lists |
+//! | port | request | what is taken |
+//! |---|---|---|
+//! | `listen` | `POST /managementservice/manage/` | what the security server of the management services passes on |
+//! | `registrations` | `POST /managementservice/` | `authCertReg`; a TLS server in front shows the certificate that the instance lists |
 //!
-//! Who passes on what through the first is believed about who sent it: deletions carry no signature. So whoever is in
-//! front of the second must pass on that very path and nothing below it.
+//! Who passes on what through the first is believed about who sent it: deletions carry no signature. So this machine
+//! alone reaches it, and whoever is let through to the second reaches nothing of the first.
 
 use super::route::{Said, post};
 use super::running::Service;
-use super::{Clock, ServeError};
+use super::{Clock, ServeError, conf};
+use crate::globalconf::Central;
 use crate::management::{Desk, Refusal, Way};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -31,15 +32,26 @@ pub struct Management {
     desk: Arc<Desk>,
     clock: Clock,
     listen: String,
+    way: Way,
 }
 
 impl Management {
-    pub(super) fn new(desk: Desk, clock: Clock, listen: String) -> Self {
-        Self { desk: Arc::new(desk), clock, listen }
+    /// One for each port that the file names.
+    pub(super) fn doors(central: Central, clock: &Clock, entry: conf::Management) -> Vec<Self> {
+        let desk = Arc::new(Desk::new(central, entry.approve));
+        let door = |listen, way| Self { desk: Arc::clone(&desk), clock: clock.clone(), listen, way };
+        let registrations = entry.registrations.map(|listen| door(listen, Way::Registration));
+        std::iter::once(door(entry.listen, Way::Message)).chain(registrations).collect()
     }
 
-    fn take(&self, way: Way, content_type: &str, body: &[u8]) -> Response<Full<Bytes>> {
-        let taken = self.desk.take(way, content_type, body, self.clock.now());
+    /// Which requests it takes.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
+    fn take(&self, content_type: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        let taken = self.desk.take(self.way, content_type, body, self.clock.now());
         let (status, text) = match taken {
             Ok(answer) => (StatusCode::OK, answer),
             Err(refusal) => {
@@ -73,18 +85,20 @@ impl Service for Management {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let way = match request.uri().path() {
-            "/managementservice/" => Way::Registration,
-            "/managementservice/manage/" => Way::Message,
-            _ => return Ok(Said::absent().into_response(false)),
+        let taken = match self.way {
+            Way::Registration => "/managementservice/",
+            Way::Message => "/managementservice/manage/",
         };
+        if request.uri().path() != taken {
+            return Ok(Said::absent().into_response(false));
+        }
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let body = match post(request, REQUEST_BYTES_MAX).await {
             Ok(body) => body,
             Err(said) => return Ok(said.into_response(false)),
         };
-        let taken = tokio::task::spawn_blocking(move || self.take(way, &content_type, &body)).await;
+        let taken = tokio::task::spawn_blocking(move || self.take(&content_type, &body)).await;
         Ok(taken.unwrap_or_else(|_| {
             let text = "the service failed\n".to_owned();
             Said::Not(StatusCode::INTERNAL_SERVER_ERROR, text).into_response(false)

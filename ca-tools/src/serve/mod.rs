@@ -8,7 +8,7 @@
 //! | `GET /V<N>/<stamp>/<file>` | a document of the configuration |
 //! | `GET /health/live`, `/health/ready` | whether this process lives; whether every service could answer now |
 //!
-//! What servers ask for is taken on another port: see [`Management`].
+//! What servers ask for is taken on other ports: see [`Management`].
 //!
 //! Plain HTTP: everything served is signed. Time comes from a [`Clock`], so that tests wind it.
 
@@ -21,7 +21,6 @@ pub use management::Management;
 pub use running::{Running, Service};
 
 use crate::globalconf::{Central, PublishError, Publisher};
-use crate::management::Desk;
 use crate::ocsp::{Pace, Responder, ResponderError};
 use crate::tsa::{Stamper, StamperError};
 use bytes::Bytes;
@@ -111,7 +110,7 @@ struct Shop {
     ocsp: Option<(String, Responder)>,
     tsa: Option<(String, Stamper)>,
     configuration: Option<Mutex<Publisher>>,
-    management: Option<Management>,
+    management: Vec<Management>,
 }
 
 impl Services {
@@ -147,9 +146,9 @@ impl Services {
         let management = match (file.management, &file.configuration) {
             (Some(entry), Some(configuration)) => {
                 let central = Central::open(&base.join(&configuration.directory))?;
-                Some(Management::new(Desk::new(central, entry.approve), clock.clone(), entry.listen))
+                Management::doors(central, &clock, entry)
             }
-            _ => None,
+            _ => Vec::new(),
         };
         Ok(Self(Arc::new(Shop { clock, listen: file.listen, ocsp, tsa, configuration, management })))
     }
@@ -160,10 +159,10 @@ impl Services {
         &self.0.clock
     }
 
-    /// What takes management requests, on a port of its own; `None` where the file names none.
+    /// What takes management requests, each on a port of its own: those the file names.
     #[must_use]
-    pub fn management(&self) -> Option<&Management> {
-        self.0.management.as_ref()
+    pub fn management(&self) -> &[Management] {
+        &self.0.management
     }
 
     /// Signs the configuration anew where that is due; tells how long until it is due again.

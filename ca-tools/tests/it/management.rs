@@ -28,7 +28,8 @@ const REGISTER: &str = "/managementservice/";
 struct Stage {
     federation: Federation,
     responder: Responder,
-    running: Running,
+    manage: Running,
+    register: Running,
     _directory: Directory,
 }
 
@@ -39,13 +40,18 @@ impl Stage {
             Plan::two_boards("http://127.0.0.1:1", KeySpec::P256, ["127.0.3.1", "127.0.1.1", "127.0.2.1"]);
         let federation = Federation::create(directory.path(), &plan, now()).unwrap();
         let serve = std::fs::read_to_string(federation.serve_config()).unwrap();
-        let serve = serve + &format!("\n[management]\nlisten = \"127.0.0.1:0\"\napprove = [{approve}]\n");
+        let serve = serve
+            + &format!(
+                "\n[management]\nlisten = \"127.0.0.1:0\"\nregistrations = \"127.0.0.1:0\"\napprove = [{approve}]\n"
+            );
         std::fs::write(federation.serve_config(), serve).unwrap();
         let services = Services::open(&federation.serve_config(), Clock::system()).unwrap();
-        let running = Running::listen(services.management().unwrap().clone()).await.unwrap();
+        let [manage, register] = services.management() else { panic!("two ports") };
+        let manage = Running::listen(manage.clone()).await.unwrap();
+        let register = Running::listen(register.clone()).await.unwrap();
         let pace = Pace { next_update: Duration::from_secs(600), remember: Duration::ZERO };
         let responder = Responder::open(&[federation.issuing_authority()], pace).unwrap();
-        Self { federation, responder, running, _directory: directory }
+        Self { federation, responder, manage, register, _directory: directory }
     }
 
     fn keys(&self, server: &str) -> &Path {
@@ -99,7 +105,12 @@ impl Stage {
     }
 
     async fn post(&self, path: &str, kind: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
-        let stream = tokio::net::TcpStream::connect(self.running.address()).await.unwrap();
+        let port = if path == REGISTER { &self.register } else { &self.manage };
+        Self::post_to(port, path, kind, body).await
+    }
+
+    async fn post_to(port: &Running, path: &str, kind: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
+        let stream = tokio::net::TcpStream::connect(port.address()).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         let driver = tokio::spawn(connection);
@@ -299,6 +310,11 @@ async fn what_nobody_good_vouches_for_leaves_no_trace() {
     }
     assert_eq!(stage.post(MANAGE, "text/xml", vec![b' '; 600 * 1024]).await.0, 413);
     assert_eq!(stage.post("/elsewhere", "text/xml", Vec::new()).await.0, 404);
+    // Who is let through to one port reaches nothing of the other: deletions carry no signature.
+    for (port, path) in [(&stage.register, MANAGE), (&stage.manage, REGISTER)] {
+        let (kind, body) = good.to_body("bound");
+        assert_eq!(Stage::post_to(port, path, &kind, body).await.0, 404, "{path}");
+    }
     assert_eq!(stage.instance().1, before);
     assert_eq!(stage.listed().await, serde_json::json!([]));
     stage.send(MANAGE, &good).await.unwrap();

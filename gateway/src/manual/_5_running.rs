@@ -163,9 +163,9 @@
 //!
 //! The central server takes requests where `serve.toml` of `ca serve` has `[management]`, with `listen`, a loopback address:
 //! deletions carry no signature, and are believed from whoever reaches it. So the gateway that offers the management
-//! services runs on the same machine, each service with the URL `http://LISTEN/managementservice/manage/`. A TLS server in
-//! front takes registrations of authentication certificates, with the certificate that `[management]` of the instance names,
-//! and passes on the path `/managementservice/` alone, none below it. Of `ca instance`, `requests` shows what was asked for,
+//! services runs on the same machine, each service with the URL `http://LISTEN/managementservice/manage/`. Registrations of
+//! authentication certificates are taken on a port of their own, `registrations`, at `/managementservice/`; a TLS server in
+//! front has the certificate that `[management]` of the instance names. Of `ca instance`, `requests` shows what was asked for,
 //! `approve NUMBER` does it, `decline NUMBER` does not. Only `authCertReg`, `clientReg` and `ownerChange` wait, unless
 //! `approve` in `serve.toml` names them. `clientDisable` and `clientEnable` are not supported.
 //!

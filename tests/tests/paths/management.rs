@@ -149,7 +149,7 @@ async fn what_a_gateway_asks_for_the_central_server_takes_and_publishes_when_app
     std::fs::write(&file, text).unwrap();
     let clock = federation.clock.clone();
     let services = Services::open(&file, serve::Clock::from_fn(move || clock.now())).unwrap();
-    let central = Running::listen(services.management().unwrap().clone()).await.unwrap();
+    let central = Running::listen(services.management()[0].clone()).await.unwrap();
     let (tax, _home) = pair(&federation, &format!("http://{}{MANAGE}", central.address())).await;
     for (line, number) in [("client DEV/GOV/M1/NEW --name Uus", 1), ("maintenance on --message roof", 2)] {
         let (exit, said) = types(&tax, &federation, line).await;

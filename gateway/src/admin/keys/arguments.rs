@@ -58,6 +58,20 @@ pub struct Csr {
     /// The member that shall sign with it; the server's owner if not told
     #[arg(long, value_name = "INSTANCE/CLASS/CODE")]
     pub member: Option<MemberId>,
+    /// How it names whom.
+    #[command(flatten)]
+    pub naming: Naming,
+    /// DER instead of PEM
+    #[arg(long, requires = "out")]
+    pub der: bool,
+    /// Where the request goes; to standard output if not told
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How a request names whom it is for.
+#[derive(Debug, Clone, Args)]
+pub struct Naming {
     /// The approved authority that is asked, by its name in the global configuration; needed where there are several
     #[arg(long, value_name = "NAME", conflicts_with = "naming")]
     pub ca: Option<String>,
@@ -74,12 +88,6 @@ pub struct Csr {
     /// The server's host name or address; the first goes into the subject where the authority wants it there
     #[arg(long = "host", value_name = "HOST")]
     pub hosts: Vec<AltName>,
-    /// DER instead of PEM
-    #[arg(long, requires = "out")]
-    pub der: bool,
-    /// Where the request goes; to standard output if not told
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `keys import`.
@@ -150,22 +158,9 @@ pub struct Init {
     /// What kind of keys: rsa-2048, rsa-3072, rsa-4096, p256 or p384; gateways before X-Road 7.6 know RSA alone
     #[arg(long, value_name = "KIND", default_value = "rsa-2048")]
     pub key: KeySpec,
-    /// The approved authority that is asked, by its name in the global configuration; needed where there are several
-    #[arg(long, value_name = "NAME", conflicts_with = "naming")]
-    pub ca: Option<String>,
-    /// How the authority names members, without looking into the global configuration: FiVRK, Ejbca, Basic, BasicACME, Fo,
-    /// Is or SkKlass3
-    #[arg(long, value_name = "PROFILE", value_parser = profile)]
-    pub naming: Option<Profile>,
-    /// The organisation's name, where the authority wants it; that of the global configuration if not told
-    #[arg(long)]
-    pub organization: Option<String>,
-    /// The country, two letters, where the authority wants it and does not fix it
-    #[arg(long)]
-    pub country: Option<String>,
-    /// The server's host name or address
-    #[arg(long = "host", value_name = "HOST")]
-    pub hosts: Vec<AltName>,
+    /// How it names whom.
+    #[command(flatten)]
+    pub naming: Naming,
 }
 
 fn profile(name: &str) -> Result<Profile, String> {

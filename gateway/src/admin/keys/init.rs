@@ -1,6 +1,6 @@
 //! `saatkond init`: directories, keys and certificate requests of a new gateway. What is there stays as it is.
 
-use super::arguments::{Csr, Init};
+use super::arguments::Init;
 use super::{Desk, not_changed, subject};
 use crate::keys::Usage;
 use crate::keys::token::{Entry, Token};
@@ -47,7 +47,7 @@ impl Desk<'_, '_, '_> {
         }
         let waiting = waiting(&token)?;
         let needs_conf =
-            asked.naming.is_none() && waiting.iter().any(|entry| entry.usage != Usage::InternalTls);
+            asked.naming.naming.is_none() && waiting.iter().any(|entry| entry.usage != Usage::InternalTls);
         let believed = if needs_conf { Some(self.believed().await?) } else { None };
         for entry in &waiting {
             let file = token.dir().join(format!("{}.csr.pem", entry.name));
@@ -71,19 +71,11 @@ impl Desk<'_, '_, '_> {
         believed: Option<&GlobalConf>,
         file: &Path,
     ) -> Result<String, Failure> {
-        let csr = Csr {
-            of: asked.of.clone(),
-            name: entry.name.clone(),
-            member: None,
-            ca: asked.ca.clone(),
-            naming: asked.naming,
-            organization: asked.organization.clone(),
-            country: asked.country.clone(),
-            hosts: if entry.usage == Usage::Sign { Vec::new() } else { asked.hosts.clone() },
-            der: false,
-            out: None,
-        };
-        let wanted = subject::of(&csr, entry.usage, &self.conf, believed)?;
+        let mut naming = asked.naming.clone();
+        if entry.usage == Usage::Sign {
+            naming.hosts.clear();
+        }
+        let wanted = subject::of((&naming, None), entry.usage, &self.conf, believed)?;
         let der = token.request(&entry.name, &wanted.subject, &wanted.names);
         let text = pem::encode(pem::CERTIFICATE_REQUEST, &der.map_err(|error| not_changed(&error))?);
         replace_file(file, text.as_bytes(), 0o644)

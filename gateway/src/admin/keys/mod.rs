@@ -133,9 +133,10 @@ impl Desk<'_, '_, '_> {
     async fn csr(self, asked: &Csr) -> Result<Exit, Failure> {
         let token = Token::look(&self.conf.keys_dir(), &self.pins).map_err(|error| not_changed(&error))?;
         let entry = token.entry(&asked.name).map_err(|error| not_changed(&error))?;
-        let needs_conf = entry.usage != Usage::InternalTls && asked.naming.is_none();
+        let needs_conf = entry.usage != Usage::InternalTls && asked.naming.naming.is_none();
         let believed = if needs_conf { Some(self.believed().await?) } else { None };
-        let wanted = subject::of(asked, entry.usage, &self.conf, believed.as_ref())?;
+        let wanted =
+            subject::of((&asked.naming, asked.member.as_ref()), entry.usage, &self.conf, believed.as_ref())?;
         let made = token.request(&entry.name, &wanted.subject, &wanted.names);
         let der = made.map_err(|error| not_changed(&error))?;
         let text = pem::encode(pem::CERTIFICATE_REQUEST, &der);

@@ -1,12 +1,13 @@
 //! Whom a certificate request names.
 
-use super::arguments::Csr;
+use super::arguments::Naming;
 use crate::conf::Conf;
 use crate::keys::Usage;
 use saatkond_ca::exit::{Exit, Failure};
 use saatkond_ca::naming::{Details, NamingError, Subject};
 use saatkond_ca::request::AltName;
 use saatkond_proto::globalconf::GlobalConf;
+use saatkond_proto::id::MemberId;
 use saatkond_proto::trust::ApprovedCa;
 use saatkond_proto::trust::profile::Profile;
 
@@ -17,12 +18,13 @@ pub(super) struct Wanted {
     pub(super) names: Vec<AltName>,
 }
 
-/// What a request for a key of this use asks for; `believed` is there unless nothing of it is needed.
+/// What a request for a key of this use asks for, for this member or else the server's owner; `believed` is there unless
+/// nothing of it is needed.
 ///
 /// # Errors
 /// [`Failure`] with what must be told.
 pub(super) fn of(
-    asked: &Csr,
+    (asked, member): (&Naming, Option<&MemberId>),
     usage: Usage,
     conf: &Conf,
     believed: Option<&GlobalConf>,
@@ -36,12 +38,12 @@ pub(super) fn of(
             Subject::named(asked.country.as_deref(), asked.organization.as_deref(), &text_of(first));
         return Ok(Wanted { subject, names: asked.hosts.clone() });
     }
-    if usage == Usage::Auth && asked.member.as_ref().is_some_and(|member| *member != conf.server.owner) {
+    if usage == Usage::Auth && member.is_some_and(|member| *member != conf.server.owner) {
         let text =
             format!("an authentication certificate is the server's, whose owner is {}", conf.server.owner);
         return Err(Failure::new(Exit::Usage, text).hint("leave --member out"));
     }
-    let member = asked.member.clone().unwrap_or_else(|| conf.server.owner.clone());
+    let member = member.cloned().unwrap_or_else(|| conf.server.owner.clone());
     let profile = match (asked.naming, believed) {
         (Some(profile), _) => profile,
         (None, Some(believed)) => profile_of(asked, usage, conf, believed)?,
@@ -74,7 +76,7 @@ fn text_of(name: &AltName) -> String {
 }
 
 /// How the authority that is asked names members.
-fn profile_of(asked: &Csr, usage: Usage, conf: &Conf, believed: &GlobalConf) -> Result<Profile, Failure> {
+fn profile_of(asked: &Naming, usage: Usage, conf: &Conf, believed: &GlobalConf) -> Result<Profile, Failure> {
     let approved = believed.approved_cas(conf.instance());
     let serves = |ca: &&ApprovedCa| usage == Usage::Auth || !ca.authentication_only;
     let fitting: Vec<&ApprovedCa> = approved.iter().filter(serves).collect();

@@ -188,6 +188,10 @@ async fn a_gateway_serves_and_lets_what_is_under_way_end_when_it_is_told_to_stop
     let (out, _, code) = land.says(&["status"]);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.starts_with("DEV/GOV/M1/TAX  ready\n"), "{out}");
+    for (form, begins) in [(&["sites"][..], "DEV/GOV/M1/TAX"), (&["sites", "--json"], "{\"server\"")] {
+        let (out, talk, code) = land.says(form);
+        assert!(code == Some(0) && out.starts_with(begins), "{form:?}: {out}{talk}");
+    }
     let (out, talk, code) = land.says(&["check"]);
     assert_eq!((talk.as_str(), code), ("`saatkond run` would start\n", Some(0)), "{out}");
     let (_, talk, code) = land.says(&["run"]);

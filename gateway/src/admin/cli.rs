@@ -72,9 +72,12 @@ pub struct Sites {
     /// What is done; told by default.
     #[command(subcommand)]
     pub action: Option<SitesAction>,
-    /// Which gateway, in which form.
-    #[command(flatten)]
-    pub shown: Option<Shown>,
+    /// The gateway.toml of this gateway
+    #[arg(long, value_name = "FILE", required = true)]
+    pub config: Option<PathBuf>,
+    /// JSON instead of lines
+    #[arg(long)]
+    pub json: bool,
     /// Only this register
     #[arg(value_name = "REGISTER")]
     pub register: Option<ClientId>,

@@ -10,6 +10,7 @@ use saatkond_ca::exit::{Exit, Failure, Streams};
 use saatkond_proto::continuity::doors::{DoorView, RegisterView, SiteView};
 use saatkond_proto::time::UnixTime;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::time::Duration;
 
 /// What is believed, as `/sites` of the health port tells it.
@@ -154,22 +155,22 @@ impl DoorReport {
 /// # Errors
 /// [`Failure`].
 pub async fn sites(command: &Sites, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-    let conf = |of: &super::cli::OfGateway| Conf::load(&of.config).map_err(|error| refused(&error));
-    match (&command.action, &command.shown) {
+    let conf = |file: &Path| Conf::load(file).map_err(|error| refused(&error));
+    match (&command.action, &command.config) {
         (Some(SitesAction::Pin(pin)), _) => {
             let until = pin.until.map(UnixTime::to_rfc3339);
             let put = Pin { provider: pin.provider.to_string(), site: pin.site.clone(), until };
-            change(&conf(&pin.of)?, streams, |pins| {
+            change(&conf(&pin.of.config)?, streams, |pins| {
                 pins.retain(|other| other.provider != put.provider);
                 pins.push(put);
             })
         }
         (Some(SitesAction::Unpin(unpin)), _) => {
             let provider = unpin.provider.to_string();
-            change(&conf(&unpin.of)?, streams, |pins| pins.retain(|pin| pin.provider != provider))
+            change(&conf(&unpin.of.config)?, streams, |pins| pins.retain(|pin| pin.provider != provider))
         }
-        (None, Some(shown)) => {
-            let conf = conf(&shown.of)?;
+        (None, Some(config)) => {
+            let conf = conf(config)?;
             let (address, answer) = page(&conf, "/sites").await?;
             let mut report: SitesReport = serde_json::from_slice(&answer.body).map_err(|error| {
                 let text = format!("at {address} answers something else than {}: {error}", conf.server);
@@ -179,7 +180,7 @@ pub async fn sites(command: &Sites, streams: &mut Streams<'_>) -> Result<Exit, F
             if let Some(register) = &command.register {
                 report.registers.retain(|one| one.register == register.to_string());
             }
-            streams.data(if shown.json {
+            streams.data(if command.json {
                 serde_json::to_string(&report).unwrap_or_default()
             } else {
                 text(&report)

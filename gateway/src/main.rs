@@ -8,9 +8,6 @@ use saatkond_ca::cli::{self as ca, CaCommand};
 use saatkond_ca::exit::{Exit, Failure, Streams};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Lets the organisations of a state ask each other for data, from whichever copy of a register is alive.
 #[derive(Debug, Parser)]
 #[command(name = "saatkond", version)]

@@ -72,19 +72,33 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
     let form = Form::of_output(args.json);
     let mut screen = Screen { streams, json: args.json, form, is_drawn: false };
     let mut parts = Processes::of(&state);
+    let told = tell_of(args, &state, (&mut parts, began), &mut screen).await;
+    for part in parts.all() {
+        // Waits until it is gone: whoever starts the next demo finds the ports free.
+        part.kill().await.map_err(failed)?;
+    }
+    told
+}
+
+async fn tell_of(
+    args: &DemoArgs,
+    state: &State,
+    (parts, began): (&mut Processes, Instant),
+    screen: &mut Screen<'_, '_>,
+) -> Result<Exit, Failure> {
     screen.line(format!("A small state comes up (state kept in {}, Ctrl-C ends it)", args.dir.display()));
-    parts.start(&state, &mut screen).await?;
+    parts.start(state, screen).await?;
 
     let mut found = Findings::default();
-    first_call(&state, began, &mut found, &mut screen).await?;
-    soap_call(&state, &mut found, &mut screen).await;
+    first_call(state, began, &mut found, screen).await?;
+    soap_call(state, &mut found, screen).await;
     for kill in 0..args.kills {
         if kill > 0 {
             // One that remembers no earlier kill: it would take its time to trust home again.
             parts.tax.kill().await.map_err(failed)?;
             parts.tax.start().await.map_err(failed)?;
         }
-        under_load(&state, &mut parts, &mut found, &mut screen).await?;
+        under_load(state, parts, &mut found, screen).await?;
     }
     found.resident = parts.tax.resident_bytes();
     for line in state.try_it() {
@@ -99,7 +113,7 @@ pub(super) async fn tell(args: &DemoArgs, streams: &mut Streams<'_>) -> Result<E
     if args.once {
         return Ok(if found.untrue.is_empty() { Exit::Done } else { Exit::NotWell });
     }
-    stay(&mut parts, &mut screen).await
+    stay(parts, screen).await
 }
 
 /// Waits for Ctrl-C. Parts may end before: somebody wants to see what the others do without one.

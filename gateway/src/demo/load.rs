@@ -242,11 +242,18 @@ async fn exchange(
 
 fn judge(status: StatusCode, error: Option<&str>, body: &[u8]) -> Outcome {
     let said: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = said["message"].as_str().unwrap_or_default();
     match error {
         Some(code) if code.ends_with("outcome_unknown") => Outcome::Unknown,
         // Our own gateway reached nobody: nothing was sent.
         Some("server.clientproxy.network_error") => Outcome::Refused,
-        Some(code) => Outcome::Failed(format!("{code}: {}", said["message"].as_str().unwrap_or_default())),
+        // Whom it reached died before it had said who it is. Spec: message-path §2.5 has this word for it.
+        Some("server.clientproxy.ssl_authentication_failed")
+            if message.starts_with("TLS handshake failed: ") && message.contains("(os error ") =>
+        {
+            Outcome::Refused
+        }
+        Some(code) => Outcome::Failed(format!("{code}: {message}")),
         None if status.is_success() => {
             Outcome::Answered(said["copy"].as_str().unwrap_or_default().to_owned())
         }
@@ -269,6 +276,16 @@ mod tests {
             Outcome::Failed(_)
         ));
         assert!(matches!(judge(StatusCode::NOT_FOUND, None, b"{}"), Outcome::Failed(_)));
+        let code = Some("server.clientproxy.ssl_authentication_failed");
+        let of = |why: &str| {
+            let body = serde_json::json!({ "message": why }).to_string();
+            judge(StatusCode::INTERNAL_SERVER_ERROR, code, body.as_bytes())
+        };
+        let reset = "TLS handshake failed: Connection reset by peer (os error 104)";
+        assert_eq!(of(reset), Outcome::Refused);
+        for stranger in ["TLS handshake failed: received fatal alert: CertificateUnknown", "not registered"] {
+            assert!(matches!(of(stranger), Outcome::Failed(_)), "{stranger}");
+        }
     }
 
     #[test]
